@@ -1,0 +1,1 @@
+"""The local AWS: one process, one loopback port, real processes, no network."""
