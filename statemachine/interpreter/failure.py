@@ -1,0 +1,52 @@
+"""How a state fails: AWS's error names and which of them a Retry or Catch may match."""
+
+from collections.abc import Iterable
+
+ALL = "States.ALL"
+TASK_FAILED = "States.TaskFailed"
+TIMEOUT = "States.Timeout"
+HEARTBEAT_TIMEOUT = "States.HeartbeatTimeout"
+RUNTIME = "States.Runtime"
+DATA_LIMIT = "States.DataLimitExceeded"
+QUERY_EVALUATION = "States.QueryEvaluationError"
+NO_CHOICE_MATCHED = "States.NoChoiceMatched"
+BRANCH_FAILED = "States.BranchFailed"
+
+ERROR_LIMIT = 256
+CAUSE_LIMIT = 32_768
+
+
+class StateFailedError(Exception):
+    """A state failed; Retry and Catch have their say, then the execution fails.
+
+    Attributes:
+        error: the error name, or None (SendTaskFailure without an error).
+        cause: text, or None where AWS gives none (`States.Timeout`).
+    """
+
+    def __init__(self, error: str | None, cause: str | None = None) -> None:
+        super().__init__(f"{error}: {cause}")
+        self.error = None if error is None else error[:ERROR_LIMIT]
+        self.cause = None if cause is None else cause[:CAUSE_LIMIT]
+
+
+class EventLimitReachedError(Exception):
+    """The history is full. Nothing catches this: the execution fails."""
+
+
+def matches(error_equals: Iterable[str], error: str | None) -> bool:
+    """Whether a retrier's or catcher's ErrorEquals covers an error.
+
+    `States.ALL` does not match States.DataLimitExceeded and States.Runtime; `States.TaskFailed` matches
+    everything but States.Timeout (Step Functions guide, "Handling errors"). States.Runtime is never caught.
+    """
+    if error == RUNTIME:
+        return False
+    for name in error_equals:
+        if name == error:
+            return True
+        if name == ALL and error != DATA_LIMIT:
+            return True
+        if name == TASK_FAILED and error not in {TIMEOUT, DATA_LIMIT}:
+            return True
+    return False
