@@ -1,1 +1,1 @@
-"""placeholder"""
+"""What runs inside a container: the contract, the runtime and the jobs."""
