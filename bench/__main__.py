@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import importlib.metadata
 import json
 import os
@@ -50,9 +50,9 @@ def main(names: list[str]) -> int:
     parts = [
         "# Benchmarks",
         "",
-        f"Taken on {datetime.datetime.now(datetime.UTC):%Y-%m-%d} on {machine()}.",
-        "Repeat all with `make bench`, one with `.venv/bin/python -m bench.NAME`. Ratios are taken against the peer in the",
-        "same run; absolute times depend on the machine.",
+        f"Taken on {dt.datetime.now(dt.UTC):%Y-%m-%d} on {machine()}.",
+        "Repeat all with `make bench`, one with `.venv/bin/python -m bench.NAME`. Ratios are taken against",
+        "the peer in the same run; absolute times depend on the machine.",
         "",
     ]
     failed = 0
