@@ -162,14 +162,12 @@ class Installation:
 
     def started(self, job: str, times: int = 1) -> list[dict[str, Any]]:
         """Wait until that many containers of the job have begun to work."""
-        return until(
-            lambda: (
-                begun
-                if len(begun := [e for e in self.events(job) if e["event"] == "start"]) >= times
-                else None
-            ),
-            f"{times} container(s) of {job} to start working",
-        )
+
+        def begun() -> list[dict[str, Any]] | None:
+            seen = [event for event in self.events(job) if event["event"] == "start"]
+            return seen if len(seen) >= times else None
+
+        return until(begun, f"{times} container(s) of {job} to start working")
 
     def lock(self, key: str) -> dict[str, Any]:
         """The lock row as DynamoDB has it ({} where there is none)."""
