@@ -1,1 +1,1 @@
-"""placeholder"""
+"""Who may run: one DynamoDB item per lock, changed only by the writes in `lock.expressions`."""
