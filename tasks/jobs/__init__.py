@@ -1,0 +1,17 @@
+"""The jobs of this image, by the name that jobs.yaml and the command line use.
+
+A job is a module with a ``main`` that is run as a program of its own. It keeps the contract
+(`tasks.contract`) and imports nothing of the runtime, so any of them could live in another image.
+"""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
+JOBS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "load-articles": "tasks.jobs.articles.load_articles",
+        "missing-images": "tasks.jobs.articles.missing_images",
+        "sitemap-refresh": "tasks.jobs.articles.sitemap_refresh",
+    }
+)
