@@ -17,20 +17,22 @@ _RATE = re.compile(r"([1-9][0-9]*) (minute|minutes|hour|hours|day|days)")
 _CRON_FIELDS = 6
 
 
-def check_expression(text: str) -> str:
-    """The expression itself, if EventBridge Scheduler takes it.
+def check_expression(kind: str, text: str) -> str:
+    """The expression itself, if it is a ``cron``, ``rate`` or ``at`` that EventBridge Scheduler takes.
 
     Raises:
         PydanticCustomError: It does not; code JOBS-020.
     """
     form = _FORM.fullmatch(text)
-    if not form:
-        raise _refused(
-            text, "it is none of cron(...), rate(...), at(...)", "cron(0 6 * * ? *) is 06:00 daily"
-        )
-    kind, inner = form.groups()
+    if not form or form[1] != kind:
+        examples = {
+            "cron": "cron(0 6 * * ? *) is 06:00 daily",
+            "rate": "rate(5 minutes)",
+            "at": "at(2027-01-31T06:00:00)",
+        }
+        raise _refused(text, f"it is not {kind}(...)", f"for example {examples[kind]}")
     check = {"cron": _check_cron, "rate": _check_rate, "at": _check_at}[kind]
-    check(text, inner)
+    check(text, form[2])
     return text
 
 

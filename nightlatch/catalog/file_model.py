@@ -5,6 +5,7 @@ value can be reported where it stands. The JSON Schema for editors is generated 
 between values, or after merging, is in :mod:`nightlatch.catalog.rules`.
 """
 
+from functools import partial
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, create_model
@@ -33,7 +34,7 @@ def _no_jsonata(text: str) -> str:
     if "{%" in text or "%}" in text:
         raise PydanticCustomError(
             "JOBS-033",
-            "'{{%' and '%}}' are evaluated by Step Functions",
+            "'{%' and '%}' are evaluated by Step Functions",
             {"hint": "write the text without these two characters side by side"},
         )
     return text
@@ -84,7 +85,9 @@ LockKey = Annotated[Text, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,127}$")]
 Image = Annotated[Text, Field(min_length=1, max_length=255, pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/@+-]*$")]
 EnvironmentName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9]{0,15}$")]
 Timezone = Annotated[str, AfterValidator(check_timezone)]
-Expression = Annotated[str, AfterValidator(check_expression)]
+Cron = Annotated[str, AfterValidator(partial(check_expression, "cron"))]
+Rate = Annotated[str, AfterValidator(partial(check_expression, "rate"))]
+At = Annotated[str, AfterValidator(partial(check_expression, "at"))]
 Variables = dict[
     Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$"), AfterValidator(_own_variable)], Text
 ]
@@ -212,11 +215,11 @@ class Lock(_LockPart):  # type: ignore[valid-type,misc]  # made at run time
 class Schedule(_SchedulePart):  # type: ignore[valid-type,misc]  # made at run time
     """When the job starts by itself: one of cron, rate and at."""
 
-    cron: Expression | None = None
+    cron: Cron | None = None
     """Six fields as EventBridge Scheduler reads them: cron(0 6 * * ? *) is 06:00 every day."""
-    rate: Expression | None = None
+    rate: Rate | None = None
     """rate(5 minutes), rate(1 hour), rate(7 days)."""
-    at: Expression | None = None
+    at: At | None = None
     """Once: at(2027-01-31T06:00:00)."""
     alert_after_minutes: AlertAfter = None  # type: ignore[assignment]
     """A run that has not ended well so long after its time is reported as missing. Required."""

@@ -34,7 +34,7 @@ _RANGES: dict[str, Callable[[dict[str, Any]], str]] = {
     "greater_than": lambda limit: f"it must be more than {limit['gt']:g}",
     "greater_than_equal": lambda limit: f"it must be at least {limit['ge']:g}",
     "less_than_equal": lambda limit: f"it may be at most {limit['le']:g}",
-    "too_short": lambda limit: f"it needs at least {limit['min_length']}",
+    "too_short": lambda limit: f"it needs at least {limit['min_length']} entry",
     "too_long": lambda limit: f"it may have at most {limit['max_length']}",
     "string_too_short": lambda _: "it must not be empty",
     "string_too_long": lambda limit: f"it may have at most {limit['max_length']} characters",
@@ -103,7 +103,10 @@ def _name_rule(path: Path_, pattern: str) -> str:
 
 def _owner(path: Path_) -> str:
     """Who lacks a key: the file, or the part named by the path without its last step."""
-    return _spot(path[:-1]) if path[:-1] else "the file"
+    owner = path[:-1]
+    if len(owner) == 2 and owner[0] == "jobs":  # noqa: PLR2004 - jobs.NAME
+        return str(owner[1])
+    return _spot(owner) if owner else "the file"
 
 
 def _spot(path: Path_) -> str:
