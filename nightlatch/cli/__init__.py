@@ -1,0 +1,1 @@
+"""The command line `nightlatch`: it parses, asks, calls an operation, and shows the typed result."""
