@@ -226,7 +226,7 @@ class Schedule(_SchedulePart):  # type: ignore[valid-type,misc]  # made at run t
 
 
 class _JobBody(Part):
-    description: Annotated[Text, Field(min_length=1, max_length=256)]
+    description: Annotated[Text, Field(max_length=256)] = ""
     """What the job is for, in one line."""
     schedule: Schedule | None = None
     """Absent or null: the job starts only by hand."""

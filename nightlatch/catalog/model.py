@@ -117,7 +117,7 @@ def job_of(name: str, merged: Mapping[str, Any]) -> Job:
     schedule, lock = merged.get("schedule"), merged["lock"]
     return Job(
         name=name,
-        description=merged["description"],
+        description=merged.get("description", ""),
         schedule=_schedule_of(schedule) if schedule is not None else None,
         lock=LockSettings(lock["key"], lock["on_conflict"], lock["max_wait_minutes"], lock["max_waiters"]),
         image=merged["image"],

@@ -32,7 +32,7 @@ EXPECTED = [
     (40, "JOBS-040", "prd", "did you mean 'prod'?"),
     (42, "JOBS-013", "100000", "at most 1380"),
     (43, "JOBS-007", "description", "keep one"),
-    (44, "JOBS-011", "description", "no default"),
+    (44, "JOBS-011", "watchdog has no lock", "no default"),
     (44, "JOBS-016", "watchdog is reserved", "choose another"),
     (47, "JOBS-035", "0.01", "3 seconds"),
 ]
