@@ -55,6 +55,11 @@ class Child:
         """Send a signal; nothing happens if the job has ended."""
         self._process.send_signal(number)
 
+    @property
+    def died_of_a_signal(self) -> bool:
+        """Whether it ended without ending itself."""
+        return (self._process.returncode or 0) < 0
+
     def exit_code(self) -> int:
         """The exit code as ECS counts it (128 + n for signal n); waits for the last lines of output."""
         code = self._process.wait()

@@ -36,7 +36,7 @@ class WrongInputError(RuntimeFailure):
     exit_code = exit_codes.WRONG_INPUT
 
 
-class StoppedEarly(BaseException):  # noqa: N818  (no error: somebody asked for it)
+class StoppedEarly(BaseException):
     """SIGTERM came before the job was started.
 
     Not an Exception, because botocore turns every Exception under it into a failed request of its own.

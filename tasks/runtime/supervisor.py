@@ -69,6 +69,7 @@ class Supervisor:
         self._started = time.time()
         self._log: FilteringBoundLogger
         self._child: Child | None = None
+        self._ended_by_deadline = False
 
     def run(self) -> int:
         """Claim, restore, run, checkpoint, publish. Never raises for an expected trouble."""
@@ -83,7 +84,7 @@ class Supervisor:
             code = self._attempt()
         except (RuntimeFailure, StoppedEarly) as failure:
             code, reason = failure.exit_code, str(failure)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  (the container's last resort: say 70, not 1)
             code, reason = exit_codes.BUG, f"a defect in the runtime: {type(error).__name__}: {error}"
             self._log.exception("defect")
         finally:
@@ -108,13 +109,13 @@ class Supervisor:
             checkpointing = self._restore(directories, token)
             added = {variables.TOKEN: str(token), **directories.variables()}
             self._stop.preparation_is_over()
+            self._log.info("started", command=self._command[:8])
             self._child = Child(
                 self._command,
                 child_environment(self._environment, added),
                 self._output,
                 on_exit=lambda: self._stop.events.put(Event.EXIT),
             )
-            self._log.info("started", pid=self._child.pid, command=self._command[:8])
             if checkpointing is not None:
                 checkpointing.start()
             code = self._see_through(self._child)
@@ -124,6 +125,8 @@ class Supervisor:
                     raise checkpointing.lock_lost
                 if not safe:
                     self._log.warning("the last checkpoint may be missing")
+            if self._ended_by_deadline:
+                self._leave_the_timeout_to_the_state_machine()
             if code == exit_codes.DONE and store is not None:
                 self._publish(store, directories.output, token)
         return code
@@ -151,13 +154,14 @@ class Supervisor:
         deadline = self._assignment.deadline
         term_at = None if deadline is None else time.monotonic() + deadline - grace - time.time()
         kill_at: float | None = None
-        killed = False
+        killed = overdue = False
         while True:
             due = kill_at if kill_at is not None else term_at
             event = self._stop.wait(None if due is None else max(0.0, due - time.monotonic()))
             now = time.monotonic()
             if event is Event.EXIT:
                 code = child.exit_code()
+                self._ended_by_deadline = overdue and child.died_of_a_signal and self._stop.stopped_at is None
                 return exit_codes.STOPPED if killed else code
             if event is Event.STOP:
                 self._log.info("stopping", reason="SIGTERM", grace_seconds=grace)
@@ -174,8 +178,19 @@ class Supervisor:
             elif kill_at is None and term_at is not None and now >= term_at:
                 self._log.warning("stopping", reason="the deadline is near", grace_seconds=grace)
                 child.signal(signal.SIGTERM)
+                overdue = True
                 # The timeout is enforced outside; only without anybody there is this the end.
                 kill_at = now + grace + _OVERDUE
+
+    def _leave_the_timeout_to_the_state_machine(self) -> None:
+        """Stay until the timeout fires outside, so that the attempt counts as timed out.
+
+        Only for a job that did not end by itself when told that its time is over.
+        """
+        deadline = self._assignment.deadline or 0.0
+        while (left := deadline + _OVERDUE - time.time()) > 0:
+            if self._stop.wait(left) is Event.STOP:
+                return
 
     def _seconds_for_upload(self) -> float:
         """What is left for the last upload: the rest of the stop grace, or time enough if nobody waits."""
