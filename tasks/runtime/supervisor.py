@@ -109,7 +109,7 @@ class Supervisor:
             checkpointing = self._restore(directories, token)
             added = {variables.TOKEN: str(token), **directories.variables()}
             self._stop.preparation_is_over()
-            self._log.info("started", command=self._command[:8])
+            self._log.info("started", command=[word[:100] for word in self._command[:8]])
             self._child = Child(
                 self._command,
                 child_environment(self._environment, added),
@@ -157,6 +157,8 @@ class Supervisor:
         killed = overdue = False
         while True:
             due = kill_at if kill_at is not None else term_at
+            if killed:
+                due = None  # only its end is left to wait for
             event = self._stop.wait(None if due is None else max(0.0, due - time.monotonic()))
             now = time.monotonic()
             if event is Event.EXIT:
@@ -174,7 +176,7 @@ class Supervisor:
             elif kill_at is not None and now >= kill_at and not killed:
                 self._log.warning("killing the job: it did not stop within its grace")
                 child.signal(signal.SIGKILL)
-                killed, kill_at = True, float("inf")
+                killed = True
             elif kill_at is None and term_at is not None and now >= term_at:
                 self._log.warning("stopping", reason="the deadline is near", grace_seconds=grace)
                 child.signal(signal.SIGTERM)
