@@ -8,10 +8,11 @@ Everything outside the stated subset is refused by `Machine.parse` with the stat
 """
 
 from statemachine.interpreter.clock import Clock, SystemClock, TrioClock, iso_time, parse_iso_time
+from statemachine.interpreter.engine import run
 from statemachine.interpreter.execution import Behaviour, ExecutionContext, ExecutionResult, Stop
 from statemachine.interpreter.history import HistoryEvent
 from statemachine.interpreter.integration import Integrations, TaskFailed, TaskRequest
-from statemachine.interpreter.machine import DefinitionError, Problem
+from statemachine.interpreter.machine import DefinitionError, Machine, Problem
 from statemachine.interpreter.tokens import TaskTokens, TokenError
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "ExecutionResult",
     "HistoryEvent",
     "Integrations",
+    "Machine",
     "Problem",
     "Stop",
     "SystemClock",
@@ -32,4 +34,5 @@ __all__ = [
     "TrioClock",
     "iso_time",
     "parse_iso_time",
+    "run",
 ]

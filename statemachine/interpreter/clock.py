@@ -1,6 +1,6 @@
 """The time of day. Sleeping is always `trio.sleep`, so only reading the clock needs a seam."""
 
-import datetime
+import datetime as dt
 import time
 from typing import Protocol
 
@@ -40,7 +40,7 @@ class TrioClock:
 
 def iso_time(seconds: float) -> str:
     """An instant as Step Functions writes it: `2026-01-01T00:00:00.000Z`."""
-    moment = datetime.datetime.fromtimestamp(seconds, datetime.UTC)
+    moment = dt.datetime.fromtimestamp(seconds, dt.UTC)
     return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
 
 
@@ -52,7 +52,7 @@ def parse_iso_time(text: str) -> float:
     """
     if len(text) < len("2026-01-01T00:00:00Z") or text[10] not in "Tt":
         raise ValueError(f"{text!r} is not a time stamp such as 2026-01-01T00:00:00Z")
-    moment = datetime.datetime.fromisoformat(text)
+    moment = dt.datetime.fromisoformat(text)
     if moment.tzinfo is None:
         raise ValueError(f"{text!r} has neither Z nor an offset")
     return moment.timestamp()

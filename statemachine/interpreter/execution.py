@@ -46,9 +46,9 @@ class ExecutionResult:
 class Stop:
     """StopExecution for one execution.
 
-    `request` ends the execution: its tasks are stopped and drained, `ExecutionAborted` is written, and `run`
-    returns the status ABORTED. Where the scope around `run` is cancelled instead, `run` does the same but lets
-    the cancellation pass on.
+    `request` ends the execution: its tasks are stopped and drained, `ExecutionAborted` is written, and
+    `run` returns the status ABORTED. Where the scope around `run` is cancelled instead, `run` does the same
+    but lets the cancellation pass on.
     """
 
     def __init__(self) -> None:
@@ -81,13 +81,13 @@ class Stop:
 class Behaviour:
     """Choices where AWS promises nothing, so that simulations can be harsher than the local default.
 
-    AWS does not say whether the work of a `.sync` task is stopped when the state's own TimeoutSeconds passes,
-    and stopping is best effort everywhere. Our definitions rely on neither.
+    AWS does not say whether the work of a `.sync` task is stopped when the state's own TimeoutSeconds
+    passes, and stopping is best effort everywhere. Our definitions rely on neither.
 
     Attributes:
-        on_task_timeout: after a task's own TimeoutSeconds or HeartbeatSeconds: `drain` stops the work and waits
-            until it is gone before the state fails; `stop` stops it while the execution goes on at once;
-            `abandon` leaves it running.
+        on_task_timeout: after a task's own TimeoutSeconds or HeartbeatSeconds: `drain` stops the work and
+            waits until it is gone before the state fails; `stop` stops it while the execution goes on at
+            once; `abandon` leaves it running.
         on_abort: the same after StopExecution, the machine's timeout and a failed sibling.
     """
 

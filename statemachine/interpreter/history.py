@@ -46,6 +46,7 @@ class History:
         self._on_event = on_event
         self._limit = limit
         self.count = 0
+        self.closed = False
 
     def emit(self, previous: int, event_type: str, member: str = "", **details: Any) -> int:
         """Writes one event and returns its id; members that are None are left out.
@@ -59,6 +60,7 @@ class History:
 
     def close(self, previous: int, event_type: str, member: str = "", **details: Any) -> int:
         """Writes the event that ends the execution; there is always room for it."""
+        self.closed = True
         return self._write(previous, event_type, member, details)
 
     def _write(self, previous: int, event_type: str, member: str, details: dict[str, Any]) -> int:

@@ -38,8 +38,8 @@ class TaskFailed(Exception):  # noqa: N818 - the word that history events use
     """The service, or the work behind it, answered with an error.
 
     Attributes:
-        error: the AWS error name that Retry and Catch match, e.g. `ECS.ClientException`; at most 256 characters.
-            None only where AWS has none (SendTaskFailure without an error).
+        error: the AWS error name that Retry and Catch match, e.g. `ECS.ClientException`; at most 256
+            characters. None only where AWS has none (SendTaskFailure without an error).
         cause: the text for people, or the JSON text of the failed work; at most 32,768 characters.
     """
 

@@ -9,6 +9,8 @@ import trio
 
 from statemachine.interpreter.integration import TaskFailed
 
+MAX_TOKEN = 1024
+
 TokenErrorCode = Literal["InvalidToken", "TaskDoesNotExist", "TaskTimedOut", "InvalidOutput"]
 
 
@@ -57,8 +59,8 @@ class TaskTokens:
     Not thread-safe: call it on the thread that runs the executions.
     """
 
-    # Late callers must learn TaskTimedOut (the documented answer after the state has ended), but not for ever:
-    # the oldest are forgotten beyond this many and answer TaskDoesNotExist.
+    # Late callers must learn TaskTimedOut, the documented answer after the state has ended, but not for
+    # ever: beyond this many the oldest are forgotten and answer TaskDoesNotExist.
     CLOSED_KEPT = 10_000
 
     def __init__(self) -> None:
@@ -115,7 +117,7 @@ class TaskTokens:
             return pending
         if pending is not None or token in self._closed:
             raise TokenError("TaskTimedOut", "Task Timed Out: Provided task does not exist anymore")
-        if not token or len(token) > 1024:
+        if not token or len(token) > MAX_TOKEN:
             raise TokenError(
                 "InvalidToken", "Invalid Token: the token is empty or longer than 1,024 characters"
             )
