@@ -1,0 +1,142 @@
+"""Containers by the ``docker`` command, for those who want the very image that runs on AWS."""
+
+from __future__ import annotations
+
+import subprocess
+from typing import TYPE_CHECKING, Any
+
+import structlog
+import trio
+
+from nightlatch.local.ecs.processes import MARK
+from nightlatch.local.ecs.runner import KILLED, OUT_OF_MEMORY, ContainerSpec, Exit, Running, StartError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+TASK_LABEL = "nightlatch.task"
+"""Label of every container, whose value is the task's id."""
+
+_log = structlog.get_logger(__name__)
+
+
+class DockerRunner:
+    """Runs each container by Docker, on the host's network, so that it reaches the local AWS on loopback.
+
+    Args:
+        base_environment: Variables that every container gets, before its own.
+    """
+
+    def __init__(self, base_environment: Mapping[str, str]) -> None:
+        # HOME, LANG and the like describe this machine; an image has its own.
+        self._base = {name: value for name, value in base_environment.items() if name.startswith("AWS_")}
+
+    async def pull(self, image: str) -> None:
+        """As `Runner.pull`: an image that is there already is taken as it is."""
+        present = await _docker("image", "inspect", image)
+        if present.returncode != 0:
+            pulled = await _docker("pull", "--quiet", image)
+            if pulled.returncode != 0:
+                raise StartError(f"CannotPullContainerError: {_words(pulled.stderr)}")
+
+    async def start(self, spec: ContainerSpec, on_started: Callable[[dict[str, Any]], None]) -> Running:
+        """As `Runner.start`."""
+        name = f"nightlatch-{spec.task_id}-{spec.name}"
+        # Created and then started, so that its name is on file before anything of it runs.
+        created = await _docker("create", *self._arguments(spec, name))
+        if created.returncode != 0:
+            raise StartError(f"CannotStartContainerError: {_words(created.stderr)}")
+        on_started({"container": name})
+        started = await _docker("start", name)
+        if started.returncode != 0:
+            await _docker("rm", "--force", name)
+            raise StartError(f"CannotStartContainerError: {_words(started.stderr)}")
+        with spec.output.open("ab") as output:
+            follower = await trio.lowlevel.open_process(
+                ["docker", "logs", "--follow", name],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
+        return _RunningContainer(name, follower)
+
+    async def reap(self, task_id: str, traces: Sequence[dict[str, Any]], seconds: float) -> bool:
+        """As `Runner.reap`: found by label, so that traces are not needed."""
+        del traces
+        listed = await _docker("ps", "--all", "--quiet", "--filter", f"label={TASK_LABEL}={task_id}")
+        found = listed.stdout.decode().split()
+        if found:
+            await _docker("stop", "--time", str(int(seconds)), *found)
+            await _docker("rm", "--force", *found)
+        return bool(found)
+
+    async def run(self) -> None:
+        """As `Runner.run`: Docker watches by itself."""
+        await trio.sleep_forever()
+
+    def _arguments(self, spec: ContainerSpec, name: str) -> list[str]:
+        arguments = ["--name", name, "--label", f"{TASK_LABEL}={spec.task_id}", "--network", "host"]
+        for variable, value in {**self._base, **spec.environment, MARK: spec.marker}.items():
+            arguments += ["--env", f"{variable}={value}"]
+        for inside, directory in spec.mounts.items():
+            arguments += ["--volume", f"{directory}:{inside}"]
+        memory = spec.memory or spec.task_memory
+        if memory:
+            arguments += ["--memory", f"{memory}m"]
+        if spec.cpu:
+            arguments += ["--cpus", str(spec.cpu / 1024)]
+        if spec.working_directory:
+            arguments += ["--workdir", spec.working_directory]
+        command = list(spec.command)
+        if spec.entry_point:
+            arguments += ["--entrypoint", spec.entry_point[0]]
+            command = [*spec.entry_point[1:], *command]
+        return [*arguments, spec.image, *command]
+
+
+class _RunningContainer:
+    """A container that Docker runs; `Running`."""
+
+    def __init__(self, name: str, follower: trio.Process) -> None:
+        self._name = name
+        self._follower = follower
+        self.trace = {"container": name}
+
+    async def wait(self) -> Exit:
+        """As `Running.wait`: the container is removed when this returns."""
+        waited = await _docker("wait", self._name)
+        await self._follower.wait()
+        inspected = await _docker("inspect", "--format", "{{.State.OOMKilled}}", self._name)
+        out_of_memory = inspected.stdout.strip() == b"true"
+        removed = await _docker("rm", "--force", self._name)
+        if removed.returncode != 0:
+            _log.warning("container not removed", container=self._name, reason=_words(removed.stderr))
+        if out_of_memory:
+            return Exit(KILLED, OUT_OF_MEMORY)
+        try:
+            return Exit(int(waited.stdout))
+        except ValueError:
+            return Exit(KILLED, f"DockerStateError: {_words(waited.stderr)}")
+
+    async def stop(self, seconds: float) -> None:
+        """As `Running.stop`."""
+        await _docker("stop", "--time", str(int(seconds)), self._name)
+
+
+async def _docker(*arguments: str) -> subprocess.CompletedProcess[bytes]:
+    try:
+        return await trio.run_process(
+            ["docker", *arguments],
+            capture_stdout=True,
+            capture_stderr=True,
+            check=False,
+        )
+    except FileNotFoundError as error:
+        raise StartError(
+            "CannotStartContainerError: there is no docker command on PATH: install Docker, or start the local"
+            " AWS without --runner docker"
+        ) from error
+
+
+def _words(text: bytes) -> str:
+    return " ".join(text.decode(errors="replace").split())
