@@ -1,0 +1,1 @@
+"""The jobs of a news site: sitemaps from its articles, and a check of every picture in them."""

@@ -1,0 +1,87 @@
+"""From what an editor wrote into an attribute to the URL a browser would ask for."""
+
+import re
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import quote, urljoin, urlsplit, urlunsplit
+
+LONGEST: Final = 8192
+_WEB: Final = {"http", "https"}
+# Not addresses of files on a server: nothing to check.
+_OTHER: Final = {"data", "blob", "about", "javascript", "cid", "mailto", "tel"}
+_DEFAULT_PORT: Final = {"http": 80, "https": 443}
+_HIGHEST_PORT: Final = 65_535
+_CONTROL: Final = re.compile(r"[\x00-\x20]+\Z|\A[\x00-\x20]+|[\t\n\r]")
+_PATH_SAFE: Final = "/%:@!$&'()*+,;=~-._"
+_QUERY_SAFE: Final = _PATH_SAFE + "?[]{}|^`"
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """A picture's address: `url` as a browser asks for it, and its `host` (with the port if it is unusual).
+
+    With `problem` set, `url` is what was written and cannot be asked for.
+    """
+
+    url: str
+    host: str = ""
+    problem: str = ""
+
+
+def resolve(written: str, base: str) -> Address | None:
+    """What `written` in a page at `base` means; None if it is no address of a file on a server."""
+    text = _CONTROL.sub("", written)
+    if not text or text.startswith("#"):
+        return None
+    scheme = text.partition(":")[0].lower()
+    if scheme in _OTHER and ":" in text:
+        return None
+    text = _forward_slashes(text)
+    try:
+        joined = urljoin(base, text)
+        parts = urlsplit(joined)
+        port = parts.port
+        host = _host(parts.hostname or "")
+    except ValueError as error:
+        return _bad(written, str(error))
+    if parts.scheme not in _WEB:
+        return _bad(written, f"scheme {parts.scheme!r}" if parts.scheme else "no base to resolve it against")
+    if not host:
+        return _bad(written, "no host")
+    if parts.username is not None or parts.password is not None:
+        return _bad(written, "a password in the address")
+    if port is not None and port != _DEFAULT_PORT[parts.scheme]:
+        host = f"{host}:{port}"
+    path = quote(parts.path or "/", safe=_PATH_SAFE)
+    url = urlunsplit((parts.scheme, host, path, quote(parts.query, safe=_QUERY_SAFE), ""))
+    if len(url) > LONGEST:
+        return _bad(written, f"longer than {LONGEST} characters")
+    return Address(url, host)
+
+
+def host_of(url: str) -> str:
+    """The host part of a URL that `resolve` made."""
+    return urlsplit(url).netloc
+
+
+def _bad(written: str, problem: str) -> Address:
+    return Address(written[:LONGEST], problem=problem)
+
+
+def _forward_slashes(text: str) -> str:
+    """Browsers take a backslash before the query for a slash."""
+    head, mark, rest = text.partition("?")
+    return head.replace("\\", "/") + mark + rest
+
+
+def _host(name: str) -> str:
+    if not name:
+        return ""
+    if ":" in name:
+        return f"[{name}]"  # an IPv6 address; urlsplit took the brackets away
+    if not name.isascii():
+        name = name.encode("idna").decode("ascii")
+    name = name.lower()
+    if re.search(r"[^a-z0-9._-]", name) or len(name) > 253 or ".." in name:  # noqa: PLR2004  (RFC 1035)
+        raise ValueError(f"{name!r} is no host name")
+    return name
