@@ -1,9 +1,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from nightlatch.local.service import Service
+if TYPE_CHECKING:
+    from nightlatch.local.service import Service
 
 OnWrite = Callable[[str, str, dict[str, Any]], None]
 

@@ -2,12 +2,14 @@ from __future__ import annotations
 
 import math
 import uuid
-from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import trio
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
 
 Event = dict[str, Any]
 

@@ -1,0 +1,1 @@
+"""What Task states do: the optimised integrations that jobs need, and any AWS API by ``aws-sdk:``."""
