@@ -18,7 +18,7 @@ $(STAMP): pyproject.toml uv.lock requirements.txt scripts/setup.sh
 	@touch $(STAMP)
 
 night: $(STAMP) ## run one night on this machine: the main job, and the three things this product is for
-	@$(BIN)/nightlatch local night $(if $(ARTICLES),--articles "$(ARTICLES)") $(NIGHT)
+	@$(BIN)/python -m nightlatch.local.night $(if $(ARTICLES),--articles "$(ARTICLES)") $(NIGHT)
 
 test: $(STAMP) ## run every test, in parallel
 	@$(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal $(TESTS)
