@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -15,7 +16,6 @@ from nightlatch.local.ecs import Ecs
 from nightlatch.local.ecs.images import HostImages
 from nightlatch.local.ecs.names import Names
 from nightlatch.local.ecs.process_runner import ProcessRunner, base_environment
-from statemachine.interpreter import SystemClock
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
@@ -26,6 +26,13 @@ if TYPE_CHECKING:
 ENDPOINT = "http://127.0.0.1:4566"
 GROUP = "/nightlatch-test/tasks"
 NETWORK = {"awsvpcConfiguration": {"subnets": ["subnet-1"]}}
+
+
+class WallClock:
+    """The time of day."""
+
+    def now(self) -> float:
+        return time.time()
 
 
 class RecordedLogs:
@@ -75,7 +82,9 @@ class Serving:
     events: list[dict[str, Any]] = field(default_factory=list)
 
     async def register(self, *containers: Mapping[str, Any], family: str = "work", **members: Any) -> str:
-        reply = await self.ecs.call("RegisterTaskDefinition", definition(*containers, family=family, **members))
+        reply = await self.ecs.call(
+            "RegisterTaskDefinition", definition(*containers, family=family, **members)
+        )
         return str(reply["taskDefinition"]["taskDefinitionArn"])
 
     async def run(self, *containers: Mapping[str, Any], **request: Any) -> dict[str, Any]:
@@ -186,7 +195,7 @@ async def serving(
         or ProcessRunner(HostImages(images or {}, state), base_environment(ENDPOINT, "ap-northeast-1")),
         aws=logs,
         bus=bus,
-        clock=SystemClock(),
+        clock=WallClock(),
         provisioning_seconds=0,
         shutdown_seconds=1,
     )

@@ -98,7 +98,8 @@ class Clusters:
             if provider not in {"FARGATE", "FARGATE_SPOT"}:
                 raise ApiError(
                     "InvalidParameterException",
-                    f"The specified capacity provider '{provider}' was not found: the local AWS has FARGATE and FARGATE_SPOT.",
+                    f"The specified capacity provider '{provider}' was not found: there are FARGATE and"
+                    " FARGATE_SPOT.",
                 )
         cluster["capacityProviders"] = request.get("capacityProviders", [])
         cluster["defaultCapacityProviderStrategy"] = request.get("defaultCapacityProviderStrategy", [])

@@ -38,6 +38,8 @@ def check_definition(request: Definition) -> None:
         _check_fargate(request)
     for container in containers:
         _check_container(container, request, fargate=fargate)
+    for volume in request.get("volumes") or []:
+        require_name(volume.get("name"), "Volume name")
     names = [container["name"] for container in containers]
     if len(set(names)) != len(names):
         raise _fault("Container name must be unique within a task definition.")
@@ -64,14 +66,16 @@ def _check_container(container: Container, request: Definition, *, fargate: bool
         raise _fault("Container.image should not be null or empty.")
     if not request.get("memory") and not (container.get("memory") or container.get("memoryReservation")):
         raise _fault(
-            f"Invalid setting for container '{name}'. At least one of 'memory' or 'memoryReservation' must be specified."
+            f"Invalid setting for container '{name}'. At least one of 'memory' or 'memoryReservation' must be"
+            " specified."
         )
     if request.get("memory") and (container.get("memory") or 0) > memory_mib(request["memory"]):
         raise _fault(f"Invalid setting for container '{name}'. The memory exceeds the task's memory.")
     stop = container.get("stopTimeout")
     if stop is not None and not SHORTEST_STOP <= stop <= LONGEST_STOP:
         raise _fault(
-            f"Invalid 'stopTimeout' for container '{name}': it must be {SHORTEST_STOP} to {LONGEST_STOP} seconds."
+            f"Invalid 'stopTimeout' for container '{name}': it must be {SHORTEST_STOP} to {LONGEST_STOP}"
+            " seconds."
         )
     _check_logging(container, request, fargate=fargate)
     volumes = {volume.get("name") for volume in request.get("volumes") or []}
@@ -83,7 +87,8 @@ def _check_container(container: Container, request: Definition, *, fargate: bool
     doubled = set(variables) & set(secrets)
     if doubled:
         raise _fault(
-            f"The secret name must be unique and not shared with any new or existing environment variables set on the container, such as '{doubled.pop()}'."
+            "The secret name must be unique and not shared with any new or existing environment variables set"
+            f" on the container, such as '{doubled.pop()}'."
         )
 
 
@@ -118,7 +123,8 @@ def _check_dependencies(containers: list[Container]) -> None:
                 raise _fault(f"Invalid dependency condition '{condition}'.")
             if condition in {"COMPLETE", "SUCCESS"} and by_name[other].get("essential", True):
                 raise _fault(
-                    f"A container with essential=true cannot be depended on with condition {condition}: '{other}'."
+                    f"A container with essential=true cannot be depended on with condition {condition}:"
+                    f" '{other}'."
                 )
             if condition == "HEALTHY":
                 raise _fault(

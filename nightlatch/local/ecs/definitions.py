@@ -86,7 +86,7 @@ class Definitions:
         return {"taskDefinition": copy.deepcopy(definition), "tags": tags}
 
     def find(self, reference: str) -> dict[str, Any] | None:
-        """The definition that a family, ``family:revision`` or ARN means; without revision the latest ACTIVE."""
+        """The definition of a family, ``family:revision`` or ARN; without revision the latest ACTIVE."""
         family, revision = family_and_revision(reference)
         revisions = self._families.get(family, {})
         if revision is not None:

@@ -17,6 +17,11 @@ if TYPE_CHECKING:
 TASK_LABEL = "nightlatch.task"
 """Label of every container, whose value is the task's id."""
 
+_NO_DOCKER = 127
+_NO_DOCKER_WORDS = (
+    b"there is no docker command on PATH: install Docker, or start the local AWS without --runner docker"
+)
+
 _log = structlog.get_logger(__name__)
 
 
@@ -131,11 +136,8 @@ async def _docker(*arguments: str) -> subprocess.CompletedProcess[bytes]:
             capture_stderr=True,
             check=False,
         )
-    except FileNotFoundError as error:
-        raise StartError(
-            "CannotStartContainerError: there is no docker command on PATH: install Docker, or start the local"
-            " AWS without --runner docker"
-        ) from error
+    except FileNotFoundError:
+        return subprocess.CompletedProcess(["docker", *arguments], _NO_DOCKER, b"", _NO_DOCKER_WORDS)
 
 
 def _words(text: bytes) -> str:

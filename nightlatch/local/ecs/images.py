@@ -62,7 +62,8 @@ class HostImages:
             return HostImage(self._workdir, os.pathsep.join([str(own), self._search]))
         raise StartError(
             f"CannotPullContainerError: pull image manifest has been retried 1 time(s): failed to resolve ref"
-            f" {image}: not found. Say which directory stands for it: nightlatch local up --image {repository}=DIR"
+            f" {image}: not found. Say which directory stands for it:"
+            f" nightlatch local up --image {repository}=DIR"
         )
 
     def _in_directory(self, image: str, directory: Path) -> HostImage:

@@ -108,7 +108,7 @@ class Lifecycle:
     async def _provision(self, task: Task) -> None:
         with trio.move_on_after(self._provisioning_seconds):
             await task.stop_requested.wait()
-        while self._hold.exists() and not task.stop_requested.is_set():
+        while self._hold.exists() and not task.stop_requested.is_set():  # noqa: ASYNC110 - a file tells
             await trio.sleep(HOLD_LOOK_SECONDS)
 
     async def _prepare(self, task: Task) -> list[Planned]:
@@ -124,9 +124,7 @@ class Lifecycle:
         directory = self._directory / task.id
         planned = plan(task, directory, self._endpoint, secrets)
         for container in planned:
-            container.spec.scratch.mkdir(parents=True, exist_ok=True)
-            for mount in container.spec.mounts.values():
-                mount.mkdir(parents=True, exist_ok=True)
+            _make_directories(container)
             if container.log_options is not None:
                 await self._logs.open(
                     container.log_key,
@@ -215,6 +213,14 @@ class Lifecycle:
             await trio.to_thread.run_sync(partial(shutil.rmtree, directory, ignore_errors=True))
         self._tasks.changed(task, lastStatus="STOPPED", desiredStatus="STOPPED", stoppedAt=self._tasks.now())
         task.stopped.set()
+
+
+def _make_directories(container: Planned) -> None:
+    try:
+        for directory in (container.spec.scratch, *container.spec.mounts.values()):
+            directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StartError(f"CannotCreateVolumeError: {error}") from error
 
 
 async def _unmet_dependency(task: Task, container: Planned, progress: dict[str, _Progress]) -> str | None:

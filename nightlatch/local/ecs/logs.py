@@ -181,8 +181,8 @@ class LogShipper:
         except ApiError as error:
             if error.code != "ResourceAlreadyExistsException":
                 raise StartError(
-                    "ResourceInitializationError: failed to validate logger args: create stream has been retried"
-                    f" 1 times: failed to create Cloudwatch log stream: {error.code}: {error.message}"
+                    "ResourceInitializationError: failed to validate logger args: create stream has been"
+                    f" retried 1 times: failed to create Cloudwatch log stream: {error.code}: {error.message}"
                 ) from error
 
 
@@ -227,9 +227,9 @@ def _pieces(text: str) -> list[str]:
 def _whole_characters(data: bytes) -> int:
     """Length of the longest beginning that does not end within a UTF-8 character."""
     for back in range(1, 5):
-        byte = data[-back]
-        if byte & 0xC0 != 0x80:  # not a continuation byte: here the last character begins
-            needed = 1 if byte < 0xC0 else 2 if byte < 0xE0 else 3 if byte < 0xF0 else 4
+        lead = f"{data[-back]:08b}"
+        if not lead.startswith("10"):  # not a continuation byte: here the last character begins
+            needed = max(1, lead.index("0")) if "0" in lead else 1
             return len(data) if needed <= back else len(data) - back
     return len(data)
 

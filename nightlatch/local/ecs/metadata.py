@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from statemachine.interpreter import iso_time
+from nightlatch.local.ecs.task import iso_time
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

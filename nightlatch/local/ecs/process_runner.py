@@ -216,8 +216,8 @@ def _cannot_start(program: str, error: Exception) -> str:
     else:
         what = f'exec: "{program}": {error}'
     return (
-        "CannotStartContainerError: Error response from daemon: failed to create task for container: failed to"
-        f" create shim task: OCI runtime create failed: unable to start container process: {what}"
+        "CannotStartContainerError: Error response from daemon: failed to create task for container: failed"
+        f" to create shim task: OCI runtime create failed: unable to start container process: {what}"
     )
 
 

@@ -7,13 +7,13 @@ started with. The mark is ``ECS_CONTAINER_METADATA_URI_V4``, which every process
 from __future__ import annotations
 
 import os
-import signal
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import psutil
 
 if TYPE_CHECKING:
+    import signal
     from collections.abc import Callable, Iterable
 
 MARK = "ECS_CONTAINER_METADATA_URI_V4"

@@ -1,4 +1,7 @@
-"""What RunTask refuses. Source: ECS API reference RunTask; botocore ecs model; wording as publicly recorded."""
+"""What RunTask refuses.
+
+Source: ECS API reference, RunTask; botocore ecs model. The wording follows what is publicly recorded.
+"""
 
 from __future__ import annotations
 
@@ -27,9 +30,26 @@ def check_run(request: Mapping[str, Any], definition: Mapping[str, Any]) -> None
         raise ApiError("ClientException", "TaskDefinition is inactive")
     if not 1 <= request.get("count", 1) <= MOST_TASKS:
         raise _invalid(f"Count must be between 1 and {MOST_TASKS}.")
+    _check_placement(request, definition)
+    started_by = request.get("startedBy")
+    # Step Functions writes "AWS Step Functions"; a caller may not use spaces, which costs nothing to allow.
+    if started_by and not _STARTED_BY.fullmatch(started_by):
+        raise _invalid(
+            "startedBy can contain up to 128 letters, numbers, hyphens, forward slash and underscores."
+        )
+    token = request.get("clientToken")
+    if token and not _CLIENT_TOKEN.fullmatch(token):
+        raise _invalid("clientToken must have 1 to 64 printable ASCII characters.")
+    if request.get("propagateTags") == "SERVICE":
+        raise _invalid("SERVICE is not a valid value for propagateTags with RunTask.")
+    _check_overrides(request.get("overrides") or {}, definition)
+
+
+def _check_placement(request: Mapping[str, Any], definition: Mapping[str, Any]) -> None:
     if request.get("launchType") and request.get("capacityProviderStrategy"):
         raise _invalid(
-            "Specifying both a launch type and capacity provider strategy is not supported. Remove one and try again."
+            "Specifying both a launch type and capacity provider strategy is not supported. Remove one"
+            " and try again."
         )
     launch_type = request.get("launchType")
     if launch_type not in {None, "FARGATE", "EC2", "EXTERNAL"}:
@@ -44,18 +64,6 @@ def check_run(request: Mapping[str, Any], definition: Mapping[str, Any]) -> None
         raise _invalid(
             "Network Configuration is not valid for the given networkMode of this task definition."
         )
-    started_by = request.get("startedBy")
-    # Step Functions writes "AWS Step Functions"; a caller may not use spaces, which costs us nothing to allow.
-    if started_by and not _STARTED_BY.fullmatch(started_by):
-        raise _invalid(
-            "startedBy can contain up to 128 letters, numbers, hyphens, forward slash and underscores."
-        )
-    token = request.get("clientToken")
-    if token and not _CLIENT_TOKEN.fullmatch(token):
-        raise _invalid("clientToken must have 1 to 64 printable ASCII characters.")
-    if request.get("propagateTags") == "SERVICE":
-        raise _invalid("SERVICE is not a valid value for propagateTags with RunTask.")
-    _check_overrides(request.get("overrides") or {}, definition)
 
 
 def _check_overrides(overrides: Mapping[str, Any], definition: Mapping[str, Any]) -> None:

@@ -6,6 +6,7 @@ import copy
 import platform
 import uuid
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import trio
@@ -146,7 +147,12 @@ def new_document(
     return document
 
 
-def event_detail(document: Mapping[str, Any], iso_time: Any) -> dict[str, Any]:
+def iso_time(seconds: float) -> str:
+    """A time as ECS writes it in events and metadata: ``2026-11-21T21:00:00.123Z``."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def event_detail(document: Mapping[str, Any]) -> dict[str, Any]:
     """The ``detail`` of "ECS Task State Change": the task with its times as text (ECS/ecs_task_events)."""
     detail = copy.deepcopy(dict(document))
     for name in TIMES & detail.keys():

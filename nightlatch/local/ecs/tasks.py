@@ -11,7 +11,6 @@ from nightlatch.local.ecs.names import Names, family_and_revision, task_id
 from nightlatch.local.ecs.paging import page
 from nightlatch.local.ecs.run_rules import check_run
 from nightlatch.local.ecs.task import Task, event_detail, new_document
-from statemachine.interpreter import iso_time
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -252,7 +251,7 @@ class Tasks:
             service_event(
                 source="aws.ecs",
                 detail_type="ECS Task State Change",
-                detail=event_detail(task.document, iso_time),
+                detail=event_detail(task.document),
                 resources=[task.arn],
                 account=self._names.account,
                 region=self._names.region,

@@ -69,9 +69,18 @@ def test_a_task_that_succeeds_tells_its_whole_life(tmp_path: Path) -> None:
             "EssentialContainerExited",
             "Essential container in task exited",
         )
-        assert [(c["name"], c["exitCode"], c["lastStatus"]) for c in task["containers"]] == [("job", 0, "STOPPED")]
+        assert [(c["name"], c["exitCode"], c["lastStatus"]) for c in task["containers"]] == [
+            ("job", 0, "STOPPED")
+        ]
         assert (task["startedBy"], task["group"], task["launchType"]) == ("me", "nightlatch:run-1", "FARGATE")
-        times = ["createdAt", "pullStartedAt", "pullStoppedAt", "startedAt", "stoppingAt", "executionStoppedAt"]
+        times = [
+            "createdAt",
+            "pullStartedAt",
+            "pullStoppedAt",
+            "startedAt",
+            "stoppingAt",
+            "executionStoppedAt",
+        ]
         moments = [task[name] for name in [*times, "stoppedAt"]]
         assert moments == sorted(moments)
         statuses = await service.told_statuses()
