@@ -9,8 +9,7 @@ from __future__ import annotations
 import secrets
 from typing import TYPE_CHECKING, Any, Self
 
-import structlog
-
+from lock import log
 from lock.clock import DEFAULT_MAX_SKEW_MS, SkewGauge, SystemClock
 from lock.ending import Ending, collect_after, done_run_key
 from lock.events import Acquire, Claim, DropHead, Enqueue, Event, Leave, ReArm, Release, Renew, TakeOver
@@ -39,8 +38,6 @@ if TYPE_CHECKING:
 
     from lock.clock import Clock
     from lock.store import Store
-
-_log = structlog.get_logger("lock")
 
 
 class LockTable:
@@ -103,7 +100,7 @@ class LockTable:
     def is_dead(self, item: LockItem, *, alive: bool | None = None) -> bool:
         """The verdict on the holder of an item as read; `alive` is the oracle's answer, None without one."""
         if alive is None and item.holder is not None and not self.gauge.trusted:
-            _log.warning("lock.clock_skew", offset_ms=self.gauge.offset_ms, lock_key=item.lock_key)
+            log.warning("lock.clock_skew", offset_ms=self.gauge.offset_ms, lock_key=item.lock_key)
         return is_dead(
             item,
             alive=alive,
@@ -143,10 +140,10 @@ class LockTable:
         reply = self._write(key, event)
         item = reply.item
         if item is None or item.holder is None or not reply.accepted:
-            _log.info("lock.duplicate", lock_key=key, owner=holder.owner, run_key=holder.run_key)
+            log.info("lock.duplicate", lock_key=key, owner=holder.owner, run_key=holder.run_key)
             return Duplicate(item=item, run_key=holder.run_key or "")
         if item.holder.owner != holder.owner:
-            _log.info("lock.held", lock_key=key, owner=holder.owner, held_by=item.holder.owner)
+            log.info("lock.held", lock_key=key, owner=holder.owner, held_by=item.holder.owner)
             return Held(item=item, holder=item.holder)
         if abs(self.gauge.offset_ms - offset) > self.gauge.max_skew_ms and item.holder.task_arn is None:
             # The reply taught us that our clock is wrong: the lease that we wrote is, too.
@@ -157,7 +154,7 @@ class LockTable:
         elif item.lease_expires_at is not None:
             # An earlier request of ours got the lock, and its reply was lost: the lease began then.
             sent_at -= max(0, event.expires_at - item.lease_expires_at) / 1000
-        _log.info("lock.acquired", lock_key=key, owner=holder.owner, token=item.fence)
+        log.info("lock.acquired", lock_key=key, owner=holder.owner, token=item.fence)
         return Acquired(item=item, holder=item.holder or holder, token=item.fence, sent_at=sent_at)
 
     def take_over(self, seen: LockItem, holder: Holder) -> Acquired | Held | Duplicate:
@@ -192,7 +189,7 @@ class LockTable:
         reply = self._write(key, event)
         if not reply.accepted or reply.item is None:
             return self._not_mine(key, reply.item, holder)
-        _log.warning(
+        log.warning(
             "lock.taken_over", lock_key=key, owner=holder.owner, token=reply.item.fence, held_by=dead.owner
         )
         return Acquired(
@@ -206,9 +203,9 @@ class LockTable:
         event = Claim(owner=owner, grant=grant, task_arn=task_arn, now=self.now_ms())
         reply = self._write(key, event)
         if not reply.accepted or reply.item is None:
-            _log.warning("lock.claim_refused", lock_key=key, owner=owner, task_arn=task_arn)
+            log.warning("lock.claim_refused", lock_key=key, owner=owner, task_arn=task_arn)
             return Lost(item=reply.item)
-        _log.info("lock.claimed", lock_key=key, owner=owner, token=reply.item.fence, task_arn=task_arn)
+        log.info("lock.claimed", lock_key=key, owner=owner, token=reply.item.fence, task_arn=task_arn)
         return Claimed(item=reply.item, token=reply.item.fence)
 
     def renew(self, key: str, holder: Holder) -> Renewed | Lost:
@@ -223,7 +220,7 @@ class LockTable:
         )
         reply = self._write(key, event)
         if not reply.accepted or reply.item is None:
-            _log.warning("lock.lost", lock_key=key, owner=holder.owner)
+            log.warning("lock.lost", lock_key=key, owner=holder.owner)
             return Lost(item=reply.item)
         return Renewed(item=reply.item, sent_at=sent_at)
 
@@ -281,7 +278,7 @@ class LockTable:
         reply = self._write(mine.lock_key, event)
         item = reply.item
         if reply.accepted and item is not None:
-            _log.info("lock.released", lock_key=mine.lock_key, owner=holder.owner, outcome=outcome)
+            log.info("lock.released", lock_key=mine.lock_key, owner=holder.owner, outcome=outcome)
             return Released(item=item, repeated=item.last != last)
         present = item.holder if item else None
         if item is None or present is None:
@@ -314,7 +311,7 @@ class LockTable:
         if seen is None or seen.holder is None or seen.fence != token:
             return NotHeld(item=seen)
         last = self._last(seen.holder, "stopped", by=by, reason=reason, seen=seen)
-        _log.warning("lock.forced", lock_key=key, held_by=seen.holder.owner, by=by, reason=reason)
+        log.warning("lock.forced", lock_key=key, held_by=seen.holder.owner, by=by, reason=reason)
         return self._ending(force=True).end(seen, last)
 
     # -- waiting ------------------------------------------------------------------------------------------
@@ -325,7 +322,7 @@ class LockTable:
         item = reply.item
         if reply.accepted and item is not None:
             position = next((i for i, e in enumerate(item.waiting) if e.grant == entry.grant), 0)
-            _log.info("lock.waiting", lock_key=key, owner=entry.owner, position=position)
+            log.info("lock.waiting", lock_key=key, owner=entry.owner, position=position)
             return Queued(item=item, position=position)
         if item is None or item.holder is None:
             return NotQueued(item=item, reason="free")
@@ -350,7 +347,7 @@ class LockTable:
     def _write(self, key: str, event: Event) -> Reply:
         reply = self._store.write(key, event)
         if not reply.accepted and already_applied(event, reply.item):
-            _log.info("lock.lost_reply_recognised", lock_key=key, operation=type(event).__name__)
+            log.info("lock.lost_reply_recognised", lock_key=key, operation=type(event).__name__)
             return Reply(reply.item, accepted=True)
         return reply
 

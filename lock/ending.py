@@ -3,8 +3,7 @@
 from collections.abc import Callable
 from typing import Final
 
-import structlog
-
+from lock import log
 from lock.errors import StoreUnavailableError
 from lock.events import DropHead, Event, HandOff, ReleaseByFence
 from lock.model import FREE_ITEM_DAYS, Holder, Kind, LastRun, LockItem
@@ -17,8 +16,6 @@ HAND_OFF_GRACE_MS: Final = 30_000
 # Each refusal means that a waiter came or went in between; this many in a row does not happen.
 _TRIES: Final = 100
 _DAY_SECONDS: Final = 86_400
-
-_log = structlog.get_logger("lock")
 
 
 def done_run_key(item: LockItem) -> str:
@@ -65,7 +62,7 @@ class Ending:
             if item is None:
                 return NotHeld(item=None)
             if reply.accepted and item.last == last:
-                _log.info("lock.released", lock_key=item.lock_key, owner=last.owner, outcome=last.outcome)
+                log.info("lock.released", lock_key=item.lock_key, owner=last.owner, outcome=last.outcome)
                 return Released(item=item, handed_to=item.holder)
             if item.holder is None or item.holder.owner != held_by or item.fence != fence:
                 return NotHeld(item=item)

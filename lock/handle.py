@@ -14,8 +14,7 @@ import threading
 import uuid
 from typing import TYPE_CHECKING, Self
 
-import structlog
-
+from lock import log
 from lock.client import LockTable
 from lock.ending import HAND_OFF_GRACE_MS
 from lock.errors import LockHeldError, LockLostError, StaleTasksError
@@ -29,8 +28,6 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from lock.model import Holder, StaleTask
-
-_log = structlog.get_logger("lock")
 
 
 def process_owner() -> str:
@@ -158,7 +155,7 @@ class Lock:
         self._held = None
         self._lease = None
         if isinstance(result, NotHeld):
-            _log.warning("lock.was_lost", lock_key=self.key)
+            log.warning("lock.was_lost", lock_key=self.key)
         return result
 
     def renew(self) -> None:

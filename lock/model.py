@@ -95,8 +95,8 @@ class Holder(_Record):
     owner: str
     kind: str
     grant: str
-    job: str
-    acquired_at: int
+    job: str = ""
+    acquired_at: int | None = None
     run_key: str | None = None
     task_arn: str | None = None
     claimed_at: int | None = None
@@ -188,7 +188,9 @@ class LockItem:
         """When the present holder got the lock; after a hand-off that is when the run before it ended."""
         if self.holder is None:
             return None
-        return max(self.holder.acquired_at, self.last.at if self.last else 0)
+        if self.holder.acquired_at is None or self.last is None:
+            return self.holder.acquired_at
+        return max(self.holder.acquired_at, self.last.at)
 
     @property
     def waiting(self) -> tuple[Holder, ...]:

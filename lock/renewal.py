@@ -5,8 +5,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Final
 
-import structlog
-
+from lock import log
 from lock.errors import LockError
 from lock.results import Lost
 
@@ -16,7 +15,6 @@ if TYPE_CHECKING:
     from lock.client import LockTable
     from lock.model import Holder
 
-_log = structlog.get_logger("lock")
 
 RENEWALS_PER_LEASE: Final = 5
 """So many attempts fit into one lease."""
@@ -90,7 +88,7 @@ class Lease:
                 if not self.renew():
                     return
             except LockError as error:
-                _log.warning("lock.renewal_failed", lock_key=self._key, error=str(error))
+                log.warning("lock.renewal_failed", lock_key=self._key, error=str(error))
             if not self.good:
                 self._declare_lost()
                 return
@@ -98,6 +96,6 @@ class Lease:
     def _declare_lost(self) -> None:
         if not self._lost.is_set():
             self._lost.set()
-            _log.error("lock.lost", lock_key=self._key, owner=self._holder.owner)
+            log.error("lock.lost", lock_key=self._key, owner=self._holder.owner)
             if self._on_lost is not None:
                 self._on_lost()

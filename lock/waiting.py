@@ -6,8 +6,7 @@ import random
 import threading
 from typing import TYPE_CHECKING
 
-import structlog
-
+from lock import log
 from lock.ending import HAND_OFF_GRACE_MS
 from lock.results import Acquired, Dropped, Duplicate, Held, Left, Lost, Queued
 from lock.verdict import lease_expired
@@ -17,8 +16,6 @@ if TYPE_CHECKING:
 
     from lock.client import LockTable
     from lock.model import Holder, LockItem
-
-_log = structlog.get_logger("lock")
 
 
 class Acquisition:
@@ -104,7 +101,7 @@ class Acquisition:
         renewed = self._table.renew(self._key, handed)
         if isinstance(renewed, Lost):
             return self._judge(renewed.item)
-        _log.info("lock.acquired", lock_key=self._key, owner=handed.owner, token=item.fence)
+        log.info("lock.acquired", lock_key=self._key, owner=handed.owner, token=item.fence)
         return Acquired(
             item=renewed.item,
             holder=renewed.item.holder or handed,
@@ -141,13 +138,13 @@ class Acquisition:
         return self._dropped(self._table.drop_head(seen))
 
     def _dropped(self, dropped: Dropped) -> Acquired | Held | Duplicate:
-        _log.warning("lock.dead_waiter_dropped", lock_key=self._key)
+        log.warning("lock.dead_waiter_dropped", lock_key=self._key)
         return self._judge(dropped.item)
 
     def _dead(self, seen: LockItem, holder: Holder) -> bool:
         alive = self._alive(holder) if self._alive else None
         if alive and self._expired(seen, 0):
-            _log.warning("lock.lease_overrun", lock_key=self._key, held_by=holder.owner)
+            log.warning("lock.lease_overrun", lock_key=self._key, held_by=holder.owner)
         return self._table.is_dead(seen, alive=alive)
 
     def _head_is_dead(self, seen: LockItem, head: Holder, position: int) -> bool:
