@@ -25,22 +25,39 @@ _NO_DOCKER_WORDS = (
 _log = structlog.get_logger(__name__)
 
 
+class _Docker:
+    """The command line of Docker."""
+
+    def __init__(self, program: str) -> None:
+        self.program = program
+
+    async def call(self, *arguments: str) -> subprocess.CompletedProcess[bytes]:
+        """Run one command to its end. A missing program looks like a failed command."""
+        argv = [self.program, *arguments]
+        try:
+            return await trio.run_process(argv, capture_stdout=True, capture_stderr=True, check=False)
+        except FileNotFoundError:
+            return subprocess.CompletedProcess(argv, _NO_DOCKER, b"", _NO_DOCKER_WORDS)
+
+
 class DockerRunner:
     """Runs each container by Docker, on the host's network, so that it reaches the local AWS on loopback.
 
     Args:
         base_environment: Variables that every container gets, before its own.
+        program: The command; another one that understands the same arguments, such as ``podman``, may do.
     """
 
-    def __init__(self, base_environment: Mapping[str, str]) -> None:
+    def __init__(self, base_environment: Mapping[str, str], program: str = "docker") -> None:
+        self._docker = _Docker(program)
         # HOME, LANG and the like describe this machine; an image has its own.
         self._base = {name: value for name, value in base_environment.items() if name.startswith("AWS_")}
 
     async def pull(self, image: str) -> None:
         """As `Runner.pull`: an image that is there already is taken as it is."""
-        present = await _docker("image", "inspect", image)
+        present = await self._docker.call("image", "inspect", image)
         if present.returncode != 0:
-            pulled = await _docker("pull", "--quiet", image)
+            pulled = await self._docker.call("pull", "--quiet", image)
             if pulled.returncode != 0:
                 raise StartError(f"CannotPullContainerError: {_words(pulled.stderr)}")
 
@@ -48,31 +65,33 @@ class DockerRunner:
         """As `Runner.start`."""
         name = f"nightlatch-{spec.task_id}-{spec.name}"
         # Created and then started, so that its name is on file before anything of it runs.
-        created = await _docker("create", *self._arguments(spec, name))
+        created = await self._docker.call("create", *self._arguments(spec, name))
         if created.returncode != 0:
             raise StartError(f"CannotStartContainerError: {_words(created.stderr)}")
         on_started({"container": name})
-        started = await _docker("start", name)
+        started = await self._docker.call("start", name)
         if started.returncode != 0:
-            await _docker("rm", "--force", name)
+            await self._docker.call("rm", "--force", name)
             raise StartError(f"CannotStartContainerError: {_words(started.stderr)}")
         with spec.output.open("ab") as output:
             follower = await trio.lowlevel.open_process(
-                ["docker", "logs", "--follow", name],
+                [self._docker.program, "logs", "--follow", name],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
             )
-        return _RunningContainer(name, follower)
+        return _RunningContainer(self._docker, name, follower)
 
     async def reap(self, task_id: str, traces: Sequence[dict[str, Any]], seconds: float) -> bool:
         """As `Runner.reap`: found by label, so that traces are not needed."""
         del traces
-        listed = await _docker("ps", "--all", "--quiet", "--filter", f"label={TASK_LABEL}={task_id}")
+        listed = await self._docker.call(
+            "ps", "--all", "--quiet", "--filter", f"label={TASK_LABEL}={task_id}"
+        )
         found = listed.stdout.decode().split()
         if found:
-            await _docker("stop", "--time", str(int(seconds)), *found)
-            await _docker("rm", "--force", *found)
+            await self._docker.call("stop", "--time", str(int(seconds)), *found)
+            await self._docker.call("rm", "--force", *found)
         return bool(found)
 
     async def run(self) -> None:
@@ -102,18 +121,19 @@ class DockerRunner:
 class _RunningContainer:
     """A container that Docker runs; `Running`."""
 
-    def __init__(self, name: str, follower: trio.Process) -> None:
+    def __init__(self, docker: _Docker, name: str, follower: trio.Process) -> None:
+        self._docker = docker
         self._name = name
         self._follower = follower
         self.trace = {"container": name}
 
     async def wait(self) -> Exit:
         """As `Running.wait`: the container is removed when this returns."""
-        waited = await _docker("wait", self._name)
+        waited = await self._docker.call("wait", self._name)
         await self._follower.wait()
-        inspected = await _docker("inspect", "--format", "{{.State.OOMKilled}}", self._name)
+        inspected = await self._docker.call("inspect", "--format", "{{.State.OOMKilled}}", self._name)
         out_of_memory = inspected.stdout.strip() == b"true"
-        removed = await _docker("rm", "--force", self._name)
+        removed = await self._docker.call("rm", "--force", self._name)
         if removed.returncode != 0:
             _log.warning("container not removed", container=self._name, reason=_words(removed.stderr))
         if out_of_memory:
@@ -125,19 +145,7 @@ class _RunningContainer:
 
     async def stop(self, seconds: float) -> None:
         """As `Running.stop`."""
-        await _docker("stop", "--time", str(int(seconds)), self._name)
-
-
-async def _docker(*arguments: str) -> subprocess.CompletedProcess[bytes]:
-    try:
-        return await trio.run_process(
-            ["docker", *arguments],
-            capture_stdout=True,
-            capture_stderr=True,
-            check=False,
-        )
-    except FileNotFoundError:
-        return subprocess.CompletedProcess(["docker", *arguments], _NO_DOCKER, b"", _NO_DOCKER_WORDS)
+        await self._docker.call("stop", "--time", str(int(seconds)), self._name)
 
 
 def _words(text: bytes) -> str:
