@@ -151,7 +151,7 @@ def schedules(catalog: Catalog, installation: Installation) -> Iterator[Request]
             installation,
             installation.janitor_arn,
             name="sweep",
-            execution_input={"trigger": "sweep", "scheduled_time": "<aws.scheduler.scheduled-time>"},
+            execution_input={"sweep": True},
             # The next sweep comes in five minutes.
             give_up_after=300,
         ),
