@@ -176,7 +176,7 @@ class _Attempt:
         with trio.CancelScope(shield=True):
             try:
                 await self._run.integrations.cancel(request, submitted)
-            except Exception:
+            except Exception:  # noqa: BLE001 - see below
                 # Stopping is best effort on AWS as well; the state's own end must still be recorded.
                 _LOG.exception("stopping the work of state %s failed", request.state_name)
 
@@ -212,7 +212,7 @@ async def _guarded(call: Awaitable[Any], request: TaskRequest) -> Any:
         raise TaskFailed(
             RUNTIME, f"The integration {request.resource} returned a value that is not JSON."
         ) from None
-    except Exception as error:  # noqa: BLE001 - see the docstring
+    except Exception as error:
         _LOG.exception("the integration %s failed in state %s", request.resource, request.state_name)
         cause = f"The integration {request.resource} failed: {type(error).__name__}: {error}"
         raise TaskFailed(RUNTIME, cause) from error

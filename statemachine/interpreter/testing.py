@@ -86,7 +86,8 @@ class ScriptedIntegrations:
 
         Args:
             name: the state's name or `service:action`; the state's name goes first.
-            reply: the submit call's reply, a TaskFailed to raise, or a function of the request that gives either.
+            reply: the submit call's reply, a TaskFailed to raise, or a function of the request that gives
+                either.
             work: for `.sync`: the work that the call starts.
             seconds: how long the call takes.
             times: how often this answer serves before the next one does.

@@ -109,7 +109,8 @@ class TaskTokens:
         Raises:
             TokenError: the token is not open.
         """
-        self._pending(token).last_beat = trio.current_time()
+        pending = self._pending(token)
+        pending.last_beat = trio.current_time()
 
     def _pending(self, token: str) -> PendingTask:
         pending = self._open.get(token)
