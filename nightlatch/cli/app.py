@@ -7,7 +7,20 @@ from typer.completion import completion_init
 from typer.main import get_command
 
 # Each of these registers its commands in `nightlatch.cli.tree` when it is imported.
-from nightlatch.cli.commands import definition, help_pages, jobs  # noqa: F401
+from nightlatch.cli.commands import (  # noqa: F401
+    definition,
+    help_pages,
+    history,
+    jobs,
+    local,
+    locks,
+    schedule,
+    show,
+    start,
+    stop,
+    watch,
+    why,
+)
 from nightlatch.cli.tree import app
 from nightlatch.operations.codes import ExitCode
 

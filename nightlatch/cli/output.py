@@ -19,7 +19,8 @@ from rich.table import Table
 from rich.text import Text
 
 from nightlatch.cli.settings import Format, TimeStyle
-from nightlatch.cli.times import iso, moment_text, span
+from nightlatch.cli.times import moment_text, span
+from nightlatch.operations.text_of_time import iso
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -69,7 +70,7 @@ class Column(Generic[T]):
     right: bool = False
 
 
-def plain(value: Any) -> Any:  # noqa: ANN401  any value of a typed result
+def plain(value: Any) -> Any:
     """The JSON form of a typed result.
 
     Dataclasses become objects, moments ISO text, enums their value, spans numbers. Fields whose name begins with an
@@ -131,7 +132,7 @@ class Output:
         self.console.file.write(text)
         self.console.file.flush()
 
-    def document(self, kind: str, value: Any) -> None:  # noqa: ANN401  any typed result
+    def document(self, kind: str, value: Any) -> None:
         """One JSON document (also under `jsonl`, on a single line)."""
         body = plain(value)
         whole = {"schema_version": SCHEMA_VERSION, "kind": kind}
@@ -206,7 +207,10 @@ class Output:
         table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="bold")
         for position, column in enumerate(columns):
             table.add_column(
-                column.title, justify="right" if column.right else "left", no_wrap=position == 0, overflow="fold"
+                column.title,
+                justify="right" if column.right else "left",
+                no_wrap=position == 0,
+                overflow="fold",
             )
         for item in items:
             texts = [self.cell(column.cell(item)) for column in columns]

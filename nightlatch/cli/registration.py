@@ -56,9 +56,7 @@ def with_shared_options(
         raise typer.Exit(guarded(after, before, functools.partial(_call, function, values)))
 
     parameters = [
-        inspect.Parameter(
-            "context", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context
-        ),
+        inspect.Parameter("context", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context),
         *(parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in own),
         *shared,
     ]
@@ -69,7 +67,9 @@ def with_shared_options(
     return callback
 
 
-def _call(function: Callable[..., ExitCode | None], values: dict[str, Any], invocation: Invocation) -> ExitCode:
+def _call(
+    function: Callable[..., ExitCode | None], values: dict[str, Any], invocation: Invocation
+) -> ExitCode:
     return function(invocation, **values) or ExitCode.OK
 
 

@@ -140,7 +140,7 @@ class Settings:
         return cls(**chosen)
 
 
-def _from_variable(option: SharedOption, text: str | None) -> Any:  # noqa: ANN401  the type is the option's own
+def _from_variable(option: SharedOption, text: str | None) -> Any:
     if text is None or (text == "" and option.kind is not bool):
         return None
     if option.kind is bool:

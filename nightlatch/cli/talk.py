@@ -68,7 +68,9 @@ class Talk:
     def hint(self, command: str) -> None:
         """The next command that makes sense."""
         if not self._settings.quiet:
-            self.console.print(Text("next      ", style="dim").append(command, style="not dim"), soft_wrap=True)
+            self.console.print(
+                Text("next      ", style="dim").append(command, style="not dim"), soft_wrap=True
+            )
 
     def error(self, error: OperationError) -> None:
         """What happened, why, and what to try."""
@@ -109,7 +111,9 @@ class Talk:
         if yes:
             return True
         if not self.can_ask:
-            raise OperationError("USE-002", f"not confirmed: {question}", tries=[f"the same command with {flag}"])
+            raise OperationError(
+                "USE-002", f"not confirmed: {question}", tries=[f"the same command with {flag}"]
+            )
         self.console.print(Text(f"{question} [y/N] "), end="")
         return sys.stdin.readline().strip().lower() in {"y", "yes"}
 

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 from nightlatch.cli.settings import TimeStyle
 from nightlatch.operations.errors import OperationError
+from nightlatch.operations.text_of_time import iso
 
 _DURATION = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?\Z")
 _CLOCK = re.compile(r"([01]?\d|2[0-3]):([0-5]\d)\Z")
@@ -29,11 +30,6 @@ def span(seconds: float) -> str:
 
 def _pair(large: int, large_unit: str, small: int, small_unit: str) -> str:
     return f"{large} {large_unit} {small} {small_unit}" if small else f"{large} {large_unit}"
-
-
-def iso(moment: datetime) -> str:
-    """ISO 8601 in UTC with whole seconds: ``2026-11-21T21:00:00Z``."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def moment_text(moment: datetime, style: TimeStyle, now: datetime) -> str:
@@ -60,7 +56,9 @@ def parse_duration(text: str, option: str) -> int:
     match = _DURATION.match(cleaned)
     if not cleaned or match is None:
         raise OperationError(
-            "USE-001", f"{option} takes a duration, not {text!r}", facts=[("example", "45s, 20m, 2h, 1h30m, 1d")]
+            "USE-001",
+            f"{option} takes a duration, not {text!r}",
+            facts=[("example", "45s, 20m, 2h, 1h30m, 1d")],
         )
     days, hours, minutes, seconds = (int(group or 0) for group in match.groups())
     return days * _DAY + hours * _HOUR + minutes * _MINUTE + seconds

@@ -48,7 +48,9 @@ def translate(error: aws.BotoCoreError | aws.ClientError, *, endpoint: str | Non
     if isinstance(error, aws.HTTPClientError):
         facts = [("endpoint", endpoint)] if endpoint else []
         tries = ["nightlatch local status"] if endpoint else ["nightlatch doctor"]
-        return OperationError("AWS-004", "AWS could not be reached", facts=[*facts, ("why", str(error))], tries=tries)
+        return OperationError(
+            "AWS-004", "AWS could not be reached", facts=[*facts, ("why", str(error))], tries=tries
+        )
     return OperationError("AWS-005", "an AWS call failed", facts=[("why", str(error))])
 
 
@@ -62,7 +64,9 @@ def _refused(error: aws.ClientError) -> OperationError:
             "AWS-002", "AWS did not accept the credentials", facts=facts, request_id=request_id
         )
     if name in _NOT_ALLOWED:
-        return OperationError("AWS-003", f"not allowed: {error.operation_name}", facts=facts, request_id=request_id)
+        return OperationError(
+            "AWS-003", f"not allowed: {error.operation_name}", facts=facts, request_id=request_id
+        )
     return OperationError(
         "AWS-005", f"AWS refused {error.operation_name}", facts=facts, request_id=request_id
     )

@@ -208,16 +208,15 @@ CODES: dict[str, ErrorCode] = _table(
     ErrorCode(
         "LOCK-004",
         ExitCode.CONFLICT,
-        "the lock's holder may still be working",
-        "A forced release takes the lock away from its holder but does not stop it. Its token becomes too old to "
-        "write with, if the job checks tokens; a job that does not can still do harm. Give --stop-holder to stop "
-        "the holder's containers first and free the lock when they are gone.",
+        "nobody holds the lock",
+        "The lock is free. There is nothing to release.",
     ),
     ErrorCode(
         "LOCK-005",
-        ExitCode.CONFLICT,
-        "nobody holds the lock",
-        "The lock is free. There is nothing to release.",
+        ExitCode.STILL_RUNNING,
+        "the holder's containers did not stop in time",
+        "The lock was not touched: freeing it now could put two containers side by side. Repeat the command to wait "
+        "longer; without --stop-holder, the lock changes hands and the next run stops them before it starts.",
     ),
     ErrorCode(
         "SCHED-001",

@@ -133,7 +133,9 @@ class LogReader:
 
     def read(self, attempts: Iterable[Attempt]) -> list[LogLine]:
         """New lines of these attempts, in the order of time."""
-        lines = [line for attempt in attempts if attempt.task_id for line in self._read(attempt, attempt.task_id)]
+        lines = [
+            line for attempt in attempts if attempt.task_id for line in self._read(attempt, attempt.task_id)
+        ]
         return sorted(lines, key=lambda line: line.at)
 
     def _read(self, attempt: Attempt, task_id: str) -> list[LogLine]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import statemachine
 from nightlatch.catalog import job_settings
+from nightlatch.local.provision_definitions import machine_values
 
 if TYPE_CHECKING:
     from nightlatch.catalog import Catalog, Job
@@ -26,8 +27,10 @@ class DefinitionProblem:
 def render_values(installation: Installation) -> dict[str, str]:
     """The values of a definition's placeholders, as far as an installation's names give them.
 
-    The network is Terraform's business: its three values are empty here.
+    The network is Terraform's business: its three values are empty here, except on the local AWS.
     """
+    if installation.environment == "local":
+        return machine_values(installation)
     return {
         "partition": installation.partition,
         "region": installation.region,

@@ -60,4 +60,6 @@ def no_such_job(name: str, known: Iterable[str]) -> OperationError:
     facts = [("jobs", ", ".join(names[:8]) + (" …" if len(names) > 8 else ""))] if names else []
     guess = nearest(name, names)
     tries = [f"did you mean {guess}?"] if guess else []
-    return OperationError("JOB-001", f"no job is called {name!r}", facts=facts, tries=[*tries, "nightlatch jobs"])
+    return OperationError(
+        "JOB-001", f"no job is called {name!r}", facts=facts, tries=[*tries, "nightlatch jobs"]
+    )

@@ -34,7 +34,12 @@ def read_run(deployment: Deployment, job: str, run: str) -> Run | None:
 
 
 def list_runs(
-    deployment: Deployment, job: str, *, status: str | None = None, since: datetime | None = None, limit: int = 20
+    deployment: Deployment,
+    job: str,
+    *,
+    status: str | None = None,
+    since: datetime | None = None,
+    limit: int = 20,
 ) -> list[Run]:
     """The job's executions, newest first, without input and output.
 
@@ -60,7 +65,10 @@ def list_runs(
 
 def _listed(deployment: Deployment, job: str, status: str | None) -> Iterator[dict[str, Any]]:
     client = deployment.clients.stepfunctions
-    request: dict[str, Any] = {"stateMachineArn": deployment.installation.machine_arn(job), "maxResults": _PAGE}
+    request: dict[str, Any] = {
+        "stateMachineArn": deployment.installation.machine_arn(job),
+        "maxResults": _PAGE,
+    }
     if status is not None:
         request["statusFilter"] = status
     while True:
@@ -105,8 +113,11 @@ def find_run(deployment: Deployment, text: str, jobs: Collection[str]) -> Run:
     if text in jobs:
         run = latest_run(deployment, text)
         if run is None:
-            raise OperationError("RUN-002", f"{text} has never run in {deployment.installation.environment}",
-                                 tries=[f"nightlatch run {text}"])
+            raise OperationError(
+                "RUN-002",
+                f"{text} has never run in {deployment.installation.environment}",
+                tries=[f"nightlatch run {text}"],
+            )
         return run
     name = text.rpartition(":")[2]
     job = job_of_run(name, jobs)

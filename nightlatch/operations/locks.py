@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from lock.client import LockTable
 from lock.model import Kind, LockItem
 from nightlatch.operations.errors import OperationError, nearest
 from nightlatch.operations.runs import as_moment
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from datetime import datetime
 
     from nightlatch.operations.deployment import Deployment
@@ -94,13 +94,9 @@ def status_of(item: LockItem, *, holder_alive: bool = True) -> LockStatus:
     )
 
 
-def read_item(deployment: Deployment, key: str) -> LockItem | None:
-    """The lock's item, read consistently; None when the lock was never used."""
-    reply = deployment.clients.dynamodb.get_item(
-        TableName=deployment.installation.lock_table, Key={"lock_key": {"S": key}}, ConsistentRead=True
-    )
-    item: Any = reply.get("Item")
-    return LockItem.decode(item) if item else None
+def lock_table(deployment: Deployment) -> LockTable:
+    """The locks of the environment."""
+    return LockTable.connect(deployment.installation.lock_table, client=deployment.clients.dynamodb)
 
 
 def read_lock(deployment: Deployment, key: str, *, check_holder: bool = False) -> LockStatus | None:
@@ -111,7 +107,7 @@ def read_lock(deployment: Deployment, key: str, *, check_holder: bool = False) -
         key: The lock key.
         check_holder: Also ask Step Functions whether the holder lives.
     """
-    item = read_item(deployment, key)
+    item = lock_table(deployment).get(key)
     if item is None:
         return None
     return status_of(item, holder_alive=not check_holder or holder_alive(deployment, item))
@@ -123,12 +119,14 @@ def need_item(deployment: Deployment, key: str) -> LockItem:
     Raises:
         OperationError: There is none (LOCK-001).
     """
-    item = read_item(deployment, key)
+    table = lock_table(deployment)
+    item = table.get(key)
     if item is None:
-        known = [status.key for status in list_locks(deployment, check_holders=False)]
-        guess = nearest(key, known)
+        guess = nearest(key, [known.lock_key for known in table.list()])
         tries = [f"did you mean {guess}?"] if guess else []
-        raise OperationError("LOCK-001", f"no lock is called {key!r}", tries=[*tries, "nightlatch locks list"])
+        raise OperationError(
+            "LOCK-001", f"no lock is called {key!r}", tries=[*tries, "nightlatch locks list"]
+        )
     return item
 
 
@@ -139,22 +137,10 @@ def list_locks(deployment: Deployment, *, check_holders: bool = True) -> list[Lo
         deployment: The environment.
         check_holders: Also ask Step Functions whether each holder lives.
     """
-    items = sorted(_scan(deployment), key=lambda item: item.lock_key)
     return [
-        status_of(item, holder_alive=not check_holders or holder_alive(deployment, item)) for item in items
+        status_of(item, holder_alive=not check_holders or holder_alive(deployment, item))
+        for item in lock_table(deployment).list()
     ]
-
-
-def _scan(deployment: Deployment) -> Iterator[LockItem]:
-    # There is one small item per lock key, so a scan is one page.
-    request: dict[str, Any] = {"TableName": deployment.installation.lock_table, "ConsistentRead": True}
-    while True:
-        reply = deployment.clients.dynamodb.scan(**request)
-        for item in reply["Items"]:
-            yield LockItem.decode(item)
-        if not reply.get("LastEvaluatedKey"):
-            return
-        request["ExclusiveStartKey"] = reply["LastEvaluatedKey"]
 
 
 def holder_alive(deployment: Deployment, item: LockItem) -> bool:
@@ -165,16 +151,16 @@ def holder_alive(deployment: Deployment, item: LockItem) -> bool:
     """
     if item.holder is None:
         return False
+    alive: bool | None = None
     if item.holder.kind == Kind.SFN:
         client = deployment.clients.stepfunctions
         try:
             reply = client.describe_execution(executionArn=item.holder.owner)
         except (client.exceptions.ExecutionDoesNotExist, client.exceptions.InvalidArn):
-            pass
+            alive = None
         else:
-            return reply["status"] in ("RUNNING", "PENDING_REDRIVE")
-    expires = as_moment(item.lease_expires_at)
-    return expires is None or expires > deployment.now()
+            alive = reply["status"] in ("RUNNING", "PENDING_REDRIVE")
+    return not lock_table(deployment).is_dead(item, alive=alive)
 
 
 def lock_key_of(deployment: Deployment, job: str) -> str | None:

@@ -145,4 +145,4 @@ def follow(
                 return
         elif until():
             return
-        sleep(interval * random.uniform(0.8, 1.2))  # noqa: S311  spreading load needs no cryptography
+        sleep(interval * random.uniform(0.8, 1.2))

@@ -80,6 +80,18 @@ def list_records(
     return found[:limit]
 
 
+def records_of_time(deployment: Deployment, job: str, run_key: str) -> list[Run]:
+    """The records of one scheduled time: one that worked, and any duplicates."""
+    pages = _pages(
+        deployment,
+        job,
+        KeyConditionExpression="#job = :job AND begins_with(#run, :prefix)",
+        ExpressionAttributeNames={"#job": "job", "#run": "run"},
+        ExpressionAttributeValues={":job": {"S": job}, ":prefix": {"S": f"{run_key}#"}},
+    )
+    return [from_record(item) for page in pages for item in page]
+
+
 def find_record(deployment: Deployment, job: str, run: str) -> Run | None:
     """The record of one run, or None. Looks through the job's newest thousands of records only."""
     names = {"#job": "job", "#name": "name"}

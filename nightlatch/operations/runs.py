@@ -178,7 +178,7 @@ def from_record(item: Mapping[str, Any]) -> Run:
         trigger=item.get("trigger"),
         scheduled_time=as_moment(item.get("run_key")),
         requested_by=item.get("requested_by"),
-        requested_reason=item.get("requested_reason"),
+        requested_reason=item.get("request_reason"),
         step=item.get("step") or None,
         reason=item.get("reason") or item.get("cause") or None,
         failure_class=item.get("class") or None,

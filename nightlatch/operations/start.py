@@ -132,7 +132,9 @@ def start_run(deployment: Deployment, request: StartRequest) -> Started:
         return earlier
     try:
         reply = client.start_execution(
-            stateMachineArn=plan.state_machine_arn, name=plan.name, input=json.dumps(plan.input, sort_keys=True)
+            stateMachineArn=plan.state_machine_arn,
+            name=plan.name,
+            input=json.dumps(plan.input, sort_keys=True),
         )
     except client.exceptions.StateMachineDoesNotExist:
         raise not_deployed(deployment, request.job) from None

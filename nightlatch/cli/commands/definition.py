@@ -55,7 +55,9 @@ def validate(invocation: Invocation) -> ExitCode:
     except CatalogError as error:
         if not invocation.out.machine:
             raise
-        result = Validation(str(path), invocation.settings.env, valid=False, jobs=[], problems=list(error.problems))
+        result = Validation(
+            str(path), invocation.settings.env, valid=False, jobs=[], problems=list(error.problems)
+        )
         invocation.out.document("validation", result)
         return ExitCode.INVALID
     # The names of the account are irrelevant to validity; any twelve digits do.
@@ -73,7 +75,9 @@ def validate(invocation: Invocation) -> ExitCode:
     for name in catalog.jobs:
         invocation.out.line(name)
     count = len(catalog.jobs)
-    invocation.talk.note(f"{path} is valid for {invocation.settings.env}: {count} job{'s' if count != 1 else ''}")
+    invocation.talk.note(
+        f"{path} is valid for {invocation.settings.env}: {count} job{'s' if count != 1 else ''}"
+    )
     return ExitCode.OK
 
 

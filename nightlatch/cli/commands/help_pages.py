@@ -48,7 +48,9 @@ def explain(
     if entry is None:
         guess = nearest(code.upper(), codes)
         tries = [f"nightlatch explain {guess}"] if guess else []
-        raise OperationError("USE-001", f"no error has the code {code}", tries=[*tries, "nightlatch help error-codes"])
+        raise OperationError(
+            "USE-001", f"no error has the code {code}", tries=[*tries, "nightlatch help error-codes"]
+        )
 
     def view(shown: ErrorCode) -> None:
         invocation.out.line(f"{shown.code}  {shown.title}")
@@ -88,10 +90,13 @@ def help_page(
             Column("EXIT", lambda entry: int(entry.exit_code), right=True),
             Column("WHAT HAPPENED", lambda entry: entry.title),
         ]
-        invocation.out.records("error_codes", list(every_code().values()), columns, name=lambda entry: entry.code)
+        invocation.out.records(
+            "error_codes", list(every_code().values()), columns, name=lambda entry: entry.code
+        )
     else:
         rows = [
-            {"variable": option.variable, "option": option.flags[0], "meaning": option.help} for option in SHARED
+            {"variable": option.variable, "option": option.flags[0], "meaning": option.help}
+            for option in SHARED
         ]
         invocation.out.records(
             "environment",
