@@ -4,6 +4,18 @@
 `watchdog.asl.json` notices what is missing. `interpreter/` runs such definitions in-process.
 """
 
+from typing import TYPE_CHECKING
+
 from statemachine.render import VALUES, RenderError, render_janitor, render_job, render_watchdog
 
-__all__ = ["VALUES", "RenderError", "render_janitor", "render_job", "render_watchdog"]
+if TYPE_CHECKING:
+    from statemachine.checks import Problem
+
+__all__ = ["VALUES", "RenderError", "check", "render_janitor", "render_job", "render_watchdog"]
+
+
+def check(text: str) -> list["Problem"]:
+    """Every problem of a rendered definition; see `statemachine.checks`."""
+    from statemachine.checks import check as examine  # noqa: PLC0415 - heavy, and rendering must start fast
+
+    return examine(text)
