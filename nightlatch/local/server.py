@@ -58,20 +58,23 @@ async def serve_until_signal(options: LocalOptions) -> None:
     The first signal ends it in order, which may take the jobs' ``stopTimeout``; a second one ends it at once.
     """
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        serving = trio.CancelScope()
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(_stop_on_signal, signals, nursery.cancel_scope)
-            url = await nursery.start(partial(serve, options))
-            _say(f"local AWS ready at {url} (state in {options.state})")
+            nursery.start_soon(_stop_on_signal, signals, serving)
+            with serving:
+                async with trio.open_nursery() as server:
+                    url = await server.start(partial(serve, options))
+                    _say(f"local AWS ready at {url} (state in {options.state})")
+            nursery.cancel_scope.cancel()
 
 
 async def _stop_on_signal(signals: AsyncIterator[int], serving: trio.CancelScope) -> None:
     number = await anext(signals)
     _say(f"{signal.Signals(number).name}: stopping jobs and closing; once more to end at once")
     serving.cancel()
-    with trio.CancelScope(shield=True):
-        number = await anext(signals)
-        # Nothing is lost by this: it is what the journal is for.
-        os._exit(128 + number)
+    number = await anext(signals)
+    # Nothing is lost by this: it is what the journal is for.
+    os._exit(128 + number)
 
 
 def _say(text: str) -> None:
