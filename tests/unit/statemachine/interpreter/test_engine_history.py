@@ -210,8 +210,9 @@ def test_an_undefined_result_is_recorded_once_per_attempt() -> None:
         ("ExecutionFailed", 4),
     ]
     cause = (
-        "An error occurred while executing the state 'T' (entered at the event id #2). The JSONata expression "
-        "'$states.input.missing' specified for the field 'Arguments/K' returned nothing (undefined)."
+        "An error occurred while executing the state 'T' (entered at the event id #2). "
+        "The JSONata expression '$states.input.missing' specified for the field 'Arguments/K' "
+        "returned nothing (undefined)."
     )
     error = "States.QueryEvaluationError"
     assert ran.details("EvaluationFailed") == {

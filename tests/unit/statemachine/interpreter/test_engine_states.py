@@ -137,11 +137,11 @@ def test_choice_without_a_match_fails_as_recorded() -> None:
         "D": {"Type": "Succeed"},
     }
 
-    assert failure_of(play(definition("C", states))) == (
-        "States.Runtime",
+    cause = (
         "An error occurred while executing the state 'C' (entered at the event id #2). "
-        "Failed to transition out of the state. The state does not point to a next state.",
+        "Failed to transition out of the state. The state does not point to a next state."
     )
+    assert failure_of(play(definition("C", states))) == ("States.Runtime", cause)
 
 
 def test_choice_condition_must_be_a_boolean() -> None:
