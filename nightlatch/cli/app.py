@@ -3,12 +3,13 @@
 import os
 from collections.abc import Sequence
 
-from typer.completion import completion_init
+from typer.completion import completion_init  # type: ignore[attr-defined]
 from typer.main import get_command
 
 # Each of these registers its commands in `nightlatch.cli.tree` when it is imported.
 from nightlatch.cli.commands import (  # noqa: F401
     definition,
+    doctor,
     help_pages,
     history,
     jobs,

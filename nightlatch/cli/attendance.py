@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from nightlatch.cli.live import view_for
+from nightlatch.cli.log_text import log_text
 from nightlatch.cli.settings import Format
 from nightlatch.cli.times import span
 from nightlatch.operations.codes import ExitCode
@@ -100,7 +101,9 @@ def show_line(invocation: Invocation, line: LogLine) -> None:
     elif invocation.out.form is Format.NAME:
         invocation.out.line(line.message)
     else:
-        invocation.out.line(f"{line.at.astimezone():%H:%M:%S} {line.step}/{line.attempt}  {line.message}")
+        text = line.message if invocation.settings.verbose else log_text(line.message)
+        if text is not None:
+            invocation.out.line(f"{line.at.astimezone():%H:%M:%S} {line.step}/{line.attempt}  {text}")
 
 
 def conclude(invocation: Invocation, run: Run, *, fail_on_skip: bool = False) -> ExitCode:

@@ -48,6 +48,21 @@ class Invocation:
         self.out = Output(make_console(sys.stdout, settings.color), settings.output, settings.time, self.now)
         self.talk = Talk(make_console(sys.stderr, settings.color), settings)
 
+    def set_up_logging(self) -> None:
+        """Keep the rooms' own log events off stdout: they are for machines, and only --debug shows them."""
+        import logging  # noqa: PLC0415  neither is needed by `completion` or a usage error
+
+        import structlog  # noqa: PLC0415
+
+        level = logging.DEBUG if self.settings.debug else logging.CRITICAL
+        structlog.configure(
+            wrapper_class=structlog.make_filtering_bound_logger(level),
+            logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        )
+        if self.settings.debug:
+            logging.basicConfig(level=logging.INFO, stream=sys.stderr)
+            logging.getLogger("botocore.endpoint").setLevel(logging.DEBUG)
+
     @cached_property
     def jobs_file(self) -> Path | None:
         """The jobs file in use, or None.

@@ -1,7 +1,7 @@
 """The entry point of the console script.
 
-This module imports nothing heavy. `nightlatch --version` is what a script or a shell prompt calls, and it must
-not pay for boto3, pydantic, typer and rich.
+This module imports nothing heavy. `nightlatch --version` is what a script or a shell prompt calls, and it
+must not pay for boto3, pydantic, typer and rich.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """Data on stdout: tables, JSON, JSON lines, names.
 
-JSON is a contract: it carries `schema_version`, keys are snake_case, moments are ISO 8601 in UTC, spans are seconds.
+JSON is a contract: it carries `schema_version`, keys are snake_case, moments are ISO 8601 in UTC, spans
+are seconds.
 """
 
 from __future__ import annotations
@@ -73,8 +74,8 @@ class Column(Generic[T]):
 def plain(value: Any) -> Any:
     """The JSON form of a typed result.
 
-    Dataclasses become objects, moments ISO text, enums their value, spans numbers. Fields whose name begins with an
-    underscore are left out.
+    Dataclasses become objects, moments ISO text, enums their value, spans numbers. Fields whose name
+    begins with an underscore are left out.
     """
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {
@@ -86,13 +87,11 @@ def plain(value: Any) -> Any:
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, datetime):
         return iso(value)
-    if isinstance(value, Enum):
-        return value.value
-    if isinstance(value, Path):
-        return str(value)
     if isinstance(value, (list, tuple, set, frozenset)):
         return [plain(item) for item in value]
-    return value
+    if isinstance(value, Path):
+        return str(value)
+    return value.value if isinstance(value, Enum) else value
 
 
 class Output:

@@ -78,7 +78,8 @@ def command(
 ) -> Callable[[Callable[Concatenate[Invocation, P], ExitCode | None]], Callable[..., None]]:
     """Register a function as a command.
 
-    The function's first parameter is the `Invocation`; the others are typer's. Its docstring is the help text.
+    The function's first parameter is the `Invocation`; the others are typer's. Its docstring is the help
+    text.
 
     Args:
         app: The group the command belongs to.
@@ -110,6 +111,7 @@ def guarded(
     invocation = Invocation(Settings())
     try:
         invocation = Invocation(Settings.resolve(after, before))
+        invocation.set_up_logging()
         return body(invocation)
     except OperationError as error:
         return tell(invocation, error)

@@ -65,7 +65,9 @@ def parse_duration(text: str, option: str) -> int:
 
 
 def parse_moment(text: str, option: str, now: datetime) -> datetime:
-    """The moment named by ISO 8601, by ``HH:MM`` (the last time the local clock said so), or a duration (so long ago).
+    """The moment named by ISO 8601, by ``HH:MM``, or by a duration.
+
+    ``HH:MM`` is the last time that the local clock said so; a duration is so long ago.
 
     Args:
         text: What the user gave.

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from nightlatch.operations.deployment import Deployment
 
 _PAGE = 1000
+_NEXT_PAGE = 50
 _RUN_TASK = "runTask.sync"
 _ENDINGS = {
     "TaskSucceeded": ("succeeded", "taskSucceededEventDetails"),
@@ -93,6 +94,7 @@ class HistoryReader:
         self._client = deployment.clients.stepfunctions
         self._arn = execution_arn
         self._events: dict[int, dict[str, Any]] = {}
+        self._unbroken = 0
 
     def read(self) -> Trail:
         """The trail so far. Empty when Step Functions no longer knows the execution."""
@@ -100,26 +102,28 @@ class HistoryReader:
         return trail([self._events[number] for number in sorted(self._events)])
 
     def _fetch(self) -> None:
-        # Newest first, until an event that is known: a long run costs one page a look, not its whole history.
+        # Newest first, down to what is known: a long run costs one page a look, not its whole history.
+        # Events are numbered from 1 without gaps. While pages are read more events are written, which may
+        # shift what a page holds; so only an unbroken run of numbers from 1 counts as known.
         request: dict[str, Any] = {
             "executionArn": self._arn,
             "reverseOrder": True,
             "includeExecutionData": True,
-            "maxResults": _PAGE if not self._events else 50,
+            "maxResults": _PAGE if not self._events else _NEXT_PAGE,
         }
         while True:
             try:
                 reply = self._client.get_execution_history(**request)
             except self._client.exceptions.ExecutionDoesNotExist:
                 return
-            for event in reply["events"]:
-                if event["id"] in self._events:
-                    return
-                self._events[event["id"]] = dict(event)
+            self._events.update((event["id"], dict(event)) for event in reply["events"])
             token = reply.get("nextToken")
-            if not token:
-                return
+            reached = min((event["id"] for event in reply["events"]), default=1)
+            if not token or reached <= self._unbroken + 1:
+                break
             request["nextToken"] = token
+        while self._unbroken + 1 in self._events:
+            self._unbroken += 1
 
 
 def trail(events: Iterable[dict[str, Any]]) -> Trail:

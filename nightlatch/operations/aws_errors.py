@@ -25,6 +25,14 @@ _NOT_ALLOWED = frozenset(
     {"AccessDenied", "AccessDeniedException", "NotAuthorized", "OptInRequired", "UnauthorizedOperation"}
 )
 
+_NO_CREDENTIALS = (
+    aws.NoCredentialsError,
+    aws.PartialCredentialsError,
+    aws.CredentialRetrievalError,
+    aws.ProfileNotFound,
+)
+_EXPIRED = (aws.TokenRetrievalError, aws.SSOError, aws.UnauthorizedSSOTokenError)
+
 
 def translate(error: aws.BotoCoreError | aws.ClientError, *, endpoint: str | None = None) -> OperationError:
     """An `OperationError` that says the same in this project's words.
@@ -35,23 +43,18 @@ def translate(error: aws.BotoCoreError | aws.ClientError, *, endpoint: str | Non
     """
     if isinstance(error, aws.ClientError):
         return _refused(error)
-    if isinstance(error, (aws.NoCredentialsError, aws.PartialCredentialsError, aws.CredentialRetrievalError)):
-        return OperationError("AWS-001", "no AWS credentials were found", facts=[("why", str(error))])
-    if isinstance(error, (aws.TokenRetrievalError, aws.SSOError, aws.UnauthorizedSSOTokenError)):
-        return OperationError(
-            "AWS-002", "the AWS sign-in has expired", facts=[("why", str(error))], tries=["aws sso login"]
-        )
-    if isinstance(error, aws.ProfileNotFound):
-        return OperationError("AWS-001", "the AWS profile does not exist", facts=[("why", str(error))])
+    why = [("why", str(error))]
+    if isinstance(error, _NO_CREDENTIALS):
+        return OperationError("AWS-001", "no AWS credentials were found", facts=why)
+    if isinstance(error, _EXPIRED):
+        return OperationError("AWS-002", "the AWS sign-in has expired", facts=why, tries=["aws sso login"])
     if isinstance(error, aws.NoRegionError):
         return OperationError("AWS-006", "no AWS region is set", tries=["--region ap-northeast-1"])
     if isinstance(error, aws.HTTPClientError):
-        facts = [("endpoint", endpoint)] if endpoint else []
+        where = [("endpoint", endpoint)] if endpoint else []
         tries = ["nightlatch local status"] if endpoint else ["nightlatch doctor"]
-        return OperationError(
-            "AWS-004", "AWS could not be reached", facts=[*facts, ("why", str(error))], tries=tries
-        )
-    return OperationError("AWS-005", "an AWS call failed", facts=[("why", str(error))])
+        return OperationError("AWS-004", "AWS could not be reached", facts=[*where, *why], tries=tries)
+    return OperationError("AWS-005", "an AWS call failed", facts=why)
 
 
 def _refused(error: aws.ClientError) -> OperationError:

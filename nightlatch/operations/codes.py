@@ -73,20 +73,23 @@ CODES: dict[str, ErrorCode] = _table(
         "USE-001",
         ExitCode.USAGE,
         "the command was used wrongly",
-        "An option or argument has a value that cannot be used. The message names it and shows a value that can.",
+        "An option or argument has a value that cannot be used. The message names it and shows a value "
+        "that can.",
     ),
     ErrorCode(
         "USE-002",
         ExitCode.USAGE,
         "a confirmation is needed and nobody can give it",
-        "The command destroys something and asks first. Without a terminal, or with --no-input, it cannot ask: "
+        "The command destroys something and asks first. Without a terminal, or with --no-input, it "
+        "cannot ask: "
         "give --yes when you are sure.",
     ),
     ErrorCode(
         "FILE-001",
         ExitCode.INVALID,
         "no jobs file was found",
-        "nightlatch looks for jobs.yaml in the current folder and then in each folder above it. Give --file PATH "
+        "nightlatch looks for jobs.yaml in the current folder and then in each folder above it. Give "
+        "--file PATH "
         "or set NIGHTLATCH_FILE to use another one.",
     ),
     ErrorCode(
@@ -100,14 +103,16 @@ CODES: dict[str, ErrorCode] = _table(
         "FILE-003",
         ExitCode.INVALID,
         "a rendered state machine is invalid",
-        "The jobs file is good but a definition made from it breaks a rule of Amazon States Language. This is a "
+        "The jobs file is good but a definition made from it breaks a rule of Amazon States Language. "
+        "This is a "
         "fault of the definition in statemachine/, not of jobs.yaml.",
     ),
     ErrorCode(
         "JOB-001",
         ExitCode.NOT_FOUND,
         "no such job",
-        "The name is neither in jobs.yaml nor in the installation. Names are case-sensitive. `nightlatch jobs` lists them.",
+        "The name is neither in jobs.yaml nor in the installation. Names are case-sensitive. "
+        "`nightlatch jobs` lists them.",
     ),
     ErrorCode(
         "JOB-002",
@@ -120,7 +125,8 @@ CODES: dict[str, ErrorCode] = _table(
         "RUN-001",
         ExitCode.NOT_FOUND,
         "no such run",
-        "No execution of that name exists. Step Functions forgets an execution 90 days after it ended; the runs "
+        "No execution of that name exists. Step Functions forgets an execution 90 days after it ended; "
+        "the runs "
         "table keeps its record for 400 days. `nightlatch history` lists runs.",
     ),
     ErrorCode(
@@ -133,8 +139,10 @@ CODES: dict[str, ErrorCode] = _table(
         "RUN-003",
         ExitCode.CONFLICT,
         "the request id was used for a different request",
-        "A request id names one request: repeating it gives back the same run. This one was already used with "
-        "other parameters, so nothing was started. Choose a new --request-id, or repeat the original parameters.",
+        "A request id names one request: repeating it gives back the same run. This one was already "
+        "used with "
+        "other parameters, so nothing was started. Choose a new --request-id, or repeat the original "
+        "parameters.",
     ),
     ErrorCode(
         "RUN-004",
@@ -147,7 +155,8 @@ CODES: dict[str, ErrorCode] = _table(
         "RUN-005",
         ExitCode.FAILED,
         "the run failed",
-        "A step failed in a way that its retry rules do not cover, or all retries were used. The message names the "
+        "A step failed in a way that its retry rules do not cover, or all retries were used. The "
+        "message names the "
         "step, the class of failure and the exit code. `nightlatch logs RUN` shows what the container said. "
         "After a fix, `nightlatch run JOB --resume-from STEP` starts at the step that failed.",
     ),
@@ -162,13 +171,15 @@ CODES: dict[str, ErrorCode] = _table(
         "RUN-007",
         ExitCode.STOPPED,
         "the run was stopped by someone",
-        "An operator or another run with the policy `replace` stopped it. `nightlatch show RUN` says who and why.",
+        "An operator or another run with the policy `replace` stopped it. `nightlatch show RUN` says "
+        "who and why.",
     ),
     ErrorCode(
         "RUN-008",
         ExitCode.SKIPPED,
         "the run was skipped",
-        "Another run held the lock and the policy says skip, or the scheduled time had been done already. Nothing "
+        "Another run held the lock and the policy says skip, or the scheduled time had been done "
+        "already. Nothing "
         "was executed. It is an error only because --fail-on-skip was given.",
     ),
     ErrorCode(
@@ -181,7 +192,8 @@ CODES: dict[str, ErrorCode] = _table(
         "LOG-001",
         ExitCode.NOT_FOUND,
         "no logs of this run yet",
-        "No container of the run has started, so there is no log stream. A task that never starts writes no logs: "
+        "No container of the run has started, so there is no log stream. A task that never starts "
+        "writes no logs: "
         "`nightlatch show RUN` gives the reason AWS gave.",
     ),
     ErrorCode(
@@ -195,7 +207,8 @@ CODES: dict[str, ErrorCode] = _table(
         "LOCK-002",
         ExitCode.CONFLICT,
         "the lock changed since it was looked at",
-        "A forced release names the token it was decided on, so that it can never free the lock of a run which "
+        "A forced release names the token it was decided on, so that it can never free the lock of a "
+        "run which "
         "came later. The token is different now: look again, and decide again.",
     ),
     ErrorCode(
@@ -215,21 +228,25 @@ CODES: dict[str, ErrorCode] = _table(
         "LOCK-005",
         ExitCode.STILL_RUNNING,
         "the holder's containers did not stop in time",
-        "The lock was not touched: freeing it now could put two containers side by side. Repeat the command to wait "
+        "The lock was not touched: freeing it now could put two containers side by side. Repeat the "
+        "command to wait "
         "longer; without --stop-holder, the lock changes hands and the next run stops them before it starts.",
     ),
     ErrorCode(
         "SCHED-001",
         ExitCode.NOT_FOUND,
         "the job has no schedule",
-        "jobs.yaml gives the job no schedule, or none is deployed in this environment. It runs only when somebody starts it.",
+        "jobs.yaml gives the job no schedule, or none is deployed in this environment. It runs only "
+        "when somebody starts it.",
     ),
     ErrorCode(
         "INSTALL-001",
         ExitCode.NOT_FOUND,
         "the installation was not found",
-        "The SSM parameter /nightlatch/ENV/installation names every table, queue and state machine of an environment. "
-        "Terraform writes it on AWS, `nightlatch local up` on a laptop. It is missing here, in this account and region.",
+        "The SSM parameter /nightlatch/ENV/installation names every table, queue and state machine of "
+        "an environment. "
+        "Terraform writes it on AWS, `nightlatch local up` on a laptop. It is missing here, in this "
+        "account and region.",
     ),
     ErrorCode(
         "INSTALL-002",
@@ -248,14 +265,16 @@ CODES: dict[str, ErrorCode] = _table(
         "LOCAL-001",
         ExitCode.NOT_FOUND,
         "the local AWS is not running",
-        "The environment `local` is the local AWS on this machine. Start it with `nightlatch local up --detach`, "
+        "The environment `local` is the local AWS on this machine. Start it with `nightlatch local up "
+        "--detach`, "
         "or choose another environment with --env.",
     ),
     ErrorCode(
         "LOCAL-002",
         ExitCode.FAILED,
         "the local AWS did not start",
-        "The server process ended or did not answer in time. Its log stands in the state folder as server.log.",
+        "The server process ended or did not answer in time. Its log stands in the state folder as "
+        "server.log.",
     ),
     ErrorCode(
         "LOCAL-003",
@@ -293,7 +312,8 @@ CODES: dict[str, ErrorCode] = _table(
         "AWS-005",
         ExitCode.FAILED,
         "AWS answered with an error",
-        "The call named in the message failed, after the usual retries. The AWS request id on the last line helps AWS support.",
+        "The call named in the message failed, after the usual retries. The AWS request id on the last "
+        "line helps AWS support.",
     ),
     ErrorCode(
         "AWS-006",
@@ -318,7 +338,7 @@ CODES: dict[str, ErrorCode] = _table(
 
 def every_code() -> dict[str, ErrorCode]:
     """All codes: those of operations, and those of mistakes in a jobs file."""
-    from nightlatch.catalog.problems import CODES as MISTAKES  # noqa: PLC0415  only `explain` and `help` need it
+    from nightlatch.catalog.problems import CODES as MISTAKES  # noqa: PLC0415  pydantic is slow
 
     mistakes = {
         code: ErrorCode(

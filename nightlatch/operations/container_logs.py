@@ -86,23 +86,24 @@ class ProgressMeter:
                 self._count(line.at, parsed)
 
     def _count(self, at: datetime, parsed: dict[str, Any]) -> None:
-        done, total, phase = float(parsed["done"]), parsed.get("total"), parsed.get("phase")
+        done, phase = float(parsed["done"]), parsed.get("phase")
+        given = parsed.get("total")
+        total = float(given) if isinstance(given, (int, float)) and given > 0 else None
         if self.latest is not None and (self.latest.phase != phase or done < self.latest.done):
             self._samples.clear()
         self._samples.append((at, done))
         while len(self._samples) > 2 and at - self._samples[0][0] > _RATE_WINDOW:  # noqa: PLR2004  a rate needs two
             self._samples.popleft()
-        known = isinstance(total, (int, float)) and total > 0
         rate = self._rate()
         self.latest = Progress(
             at=at,
             done=done,
-            total=float(total) if known else None,
+            total=total,
             phase=phase,
             message=parsed.get("message"),
-            percent=min(100.0, 100 * done / total) if known else None,
+            percent=min(100.0, 100 * done / total) if total else None,
             per_second=rate,
-            eta_seconds=max(0.0, (total - done) / rate) if known and rate else None,
+            eta_seconds=max(0.0, (total - done) / rate) if total and rate else None,
         )
 
     def _rate(self) -> float | None:

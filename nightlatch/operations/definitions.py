@@ -62,11 +62,11 @@ def deployed_definition(deployment: Deployment, job: str) -> str:
 
 def check_definitions(catalog: Catalog, installation: Installation) -> list[DefinitionProblem]:
     """Every problem of every job's rendered state machine; empty when all are good."""
-    found = []
-    for name, job in catalog.jobs.items():
-        for problem in statemachine.check(render_job(job, installation)):
-            found.append(DefinitionProblem(name, str(problem)))
-    return found
+    return [
+        DefinitionProblem(name, str(problem))
+        for name, job in catalog.jobs.items()
+        for problem in statemachine.check(render_job(job, installation))
+    ]
 
 
 def parse(text: str) -> dict[str, Any]:

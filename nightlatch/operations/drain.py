@@ -17,7 +17,7 @@ REASON_LIMIT = 255
 
 
 def tasks_of(deployment: Deployment, traces: Iterable[StaleTask]) -> list[str]:
-    """The ARNs of the tasks that a lock's row names, directly or by family and group, and that are not STOPPED."""
+    """The ARNs of the tasks that a lock's row names, directly or by family and group."""
     cluster = deployment.installation.cluster
     found: dict[str, None] = {}
     for trace in traces:

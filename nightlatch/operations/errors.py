@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 
+_SHOWN = 8
+
+
 class OperationError(Exception):
     """An operation could not do its work.
 
@@ -57,7 +60,7 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
 def no_such_job(name: str, known: Iterable[str]) -> OperationError:
     """The error for an unknown job name, with the nearest one."""
     names = sorted(known)
-    facts = [("jobs", ", ".join(names[:8]) + (" …" if len(names) > 8 else ""))] if names else []
+    facts = [("jobs", ", ".join(names[:_SHOWN]) + (" …" if len(names) > _SHOWN else ""))] if names else []
     guess = nearest(name, names)
     tries = [f"did you mean {guess}?"] if guess else []
     return OperationError(

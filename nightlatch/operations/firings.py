@@ -1,8 +1,8 @@
 """When a schedule fires, and when the clock plays a trick on it.
 
-EventBridge Scheduler reads an expression in the schedule's time zone. A wall-clock time that does not exist on the
-day the clocks go forward is skipped; one that comes twice on the day they go back fires once.
-https://docs.aws.amazon.com/scheduler/latest/UserGuide/schedule-types.html#daylist-savings-time
+EventBridge Scheduler reads an expression in the schedule's time zone. A wall-clock time that does not
+exist on the day the clocks go forward is skipped; one that comes twice on the day they go back fires
+once. https://docs.aws.amazon.com/scheduler/latest/UserGuide/schedule-types.html#daylist-savings-time
 """
 
 from __future__ import annotations

@@ -17,8 +17,8 @@ _SHAPES = {
 def mermaid(definition: dict[str, Any]) -> str:
     """The flow chart of a definition, as Mermaid text that ends with a newline.
 
-    Choices are diamonds, ends are rounded, Parallel and Map are boxes around their states; a dotted arrow is a
-    Catch.
+    Choices are diamonds, ends are rounded, Parallel and Map are boxes around their states; a dotted arrow
+    is a Catch.
 
     Args:
         definition: A parsed Amazon States Language definition.

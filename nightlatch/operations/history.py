@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from nightlatch.operations.deployment import Deployment
     from nightlatch.operations.runs import Outcome, Run
 
-# Step Functions lists executions without their input and output. An execution that is not recorded is read in full,
-# but not more than so many.
+# Step Functions lists executions without their input and output. An execution that is not recorded is
+# read in full, but not more than so many.
 _READ_IN_FULL = 20
 
 
@@ -30,8 +30,8 @@ def job_history(
 ) -> list[Run]:
     """The job's runs, newest first.
 
-    A run that is recorded is shown from its record, which outlives the execution; one that is running, or ended
-    a moment ago, from Step Functions.
+    A run that is recorded is shown from its record, which outlives the execution; one that is running, or
+    ended a moment ago, from Step Functions.
 
     Args:
         deployment: The environment.

@@ -27,7 +27,8 @@ class JobStatus:
 
     Attributes:
         steps: Names of its steps, when the jobs file is at hand.
-        schedule_state: enabled, paused, disabled, missing (declared, not deployed), or None without a schedule.
+        schedule_state: enabled, paused, disabled, missing (declared, not deployed), or None without a
+            schedule.
         deployed: Whether the environment has its state machine; None when nobody asked.
         running: Runs that have not ended: one that works, and others that wait for the lock.
         last: The newest run that has ended.

@@ -79,12 +79,15 @@ def local_endpoint(state: Path) -> str:
     return str(written["url"])
 
 
-def start_server(state: Path, options: Sequence[str], *, detach: bool) -> subprocess.Popen[bytes]:
+def start_server(
+    state: Path, options: Sequence[str], *, region: str | None, detach: bool
+) -> subprocess.Popen[bytes]:
     """Start the server process, without waiting for it.
 
     Args:
         state: Its state folder.
         options: More options of `python -m nightlatch.local`.
+        region: The region of its ARNs; None leaves it to the environment.
         detach: It outlives this process and writes to a log file; else it shares our terminal's stderr.
 
     Raises:
@@ -108,6 +111,7 @@ def start_server(state: Path, options: Sequence[str], *, detach: bool) -> subpro
             stderr=log if detach else sys.stderr,
             # Ctrl-C in the terminal is ours to handle: it asks the server to end well.
             start_new_session=True,
+            env={**os.environ, **({"AWS_DEFAULT_REGION": region} if region else {})},
         )
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from lock.client import LockTable
 from lock.model import Kind, LockItem
+from nightlatch.operations.definitions import deployed_definition, parse
 from nightlatch.operations.errors import OperationError, nearest
 from nightlatch.operations.runs import as_moment
 
@@ -23,7 +24,8 @@ class LockStatus:
     """One lock.
 
     Attributes:
-        state: free, held, or stale: held by an execution that has ended, so that the next attempt takes it over.
+        state: free, held, or stale: held by an execution that has ended, so that the next attempt takes
+            it over.
         token: The holder's fencing token; None before its container has claimed, and while the lock is free.
         fence: The number a forced release must name. It grows with every change of ownership.
         since: When the holder got the lock.
@@ -165,8 +167,6 @@ def holder_alive(deployment: Deployment, item: LockItem) -> bool:
 
 def lock_key_of(deployment: Deployment, job: str) -> str | None:
     """The lock key that the job's deployed state machine uses; for when there is no jobs file at hand."""
-    from nightlatch.operations.definitions import deployed_definition, parse  # noqa: PLC0415  it imports the catalog
-
     return _find_lock_key(parse(deployed_definition(deployment, job)))
 
 

@@ -27,7 +27,8 @@ class ReleaseRequest:
     """What an operator asks for.
 
     Attributes:
-        expect_token: The lock's fence as the operator saw it; any other value means that the holder has changed.
+        expect_token: The lock's fence as the operator saw it; any other value means that the holder has
+            changed.
         stop_holder: Stop the holder's execution and containers first, and free the lock when they are gone.
     """
 
@@ -63,8 +64,8 @@ def release_lock(
 ) -> ForcedRelease:
     """Take a lock away from its holder.
 
-    Without `stop_holder` the holder's tasks stay on the lock's row, and whoever holds it next stops them before
-    it starts its own.
+    Without `stop_holder` the holder's tasks stay on the lock's row, and whoever holds it next stops them
+    before it starts its own.
 
     Raises:
         OperationError: No such lock (LOCK-001), nobody holds it (LOCK-004), it changed (LOCK-002), or the

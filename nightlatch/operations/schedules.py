@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 ENABLED, PAUSED, DISABLED, MISSING = "enabled", "paused", "disabled", "missing"
 _PAUSE_MARK = f"{PAUSE}schedule"
-# What UpdateSchedule takes. It replaces the whole schedule: a member that is not sent is reset to its default.
+# What UpdateSchedule takes. It replaces the whole schedule: a member that is not sent is reset to its
+# default.
 # https://docs.aws.amazon.com/scheduler/latest/APIReference/API_UpdateSchedule.html
 _UPDATABLE = (
     "ActionAfterCompletion",
@@ -43,8 +44,8 @@ class ScheduleStatus:
     """One job's schedule.
 
     Attributes:
-        state: enabled, paused (by an operator, with a reason), disabled (by something else), or missing: the jobs
-            file declares it and the environment does not have it.
+        state: enabled, paused (by an operator, with a reason), disabled (by something else), or missing:
+            the jobs file declares it and the environment does not have it.
         next_at: The next firing; None when there is none, or when the schedule does not fire.
         changed_at: When the deployed schedule was last changed.
     """

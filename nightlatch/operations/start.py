@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 
     from nightlatch.operations.deployment import Deployment
 
-# An execution's name has 1 to 80 characters. Step Functions takes more kinds of characters, but a name with others
-# cannot be logged. https://docs.aws.amazon.com/step-functions/latest/apireference/API_StartExecution.html
+# An execution's name has 1 to 80 characters. Step Functions takes more kinds of characters, but a name
+# with others cannot be logged.
+# https://docs.aws.amazon.com/step-functions/latest/apireference/API_StartExecution.html
 NAME_LIMIT = 80
 _NAME = re.compile(r"[0-9A-Za-z_-]+\Z")
 # What must be equal for two requests with one id to be one request. Who asked and why may differ.
@@ -123,7 +124,8 @@ def start_run(deployment: Deployment, request: StartRequest) -> Started:
     """Start a run of a job.
 
     Raises:
-        OperationError: The job is not deployed (JOB-002), or the request id was used for something else (RUN-003).
+        OperationError: The job is not deployed (JOB-002), or the request id was used for something else
+            (RUN-003).
     """
     plan = plan_start(deployment, request)
     client = deployment.clients.stepfunctions

@@ -1,8 +1,9 @@
 """End a run.
 
-Gracefully: its container is stopped (SIGTERM, the grace of its step, SIGKILL); the state machine sees that, frees the
-lock and records the run, as after any other end. Only when there is no container to stop, or when the machine goes
-on regardless, the execution itself is stopped; then the janitor drains and frees the lock.
+Gracefully: its container is stopped (SIGTERM, the grace of its step, SIGKILL); the state machine sees
+that, frees the lock and records the run, as after any other end. Only when there is no container to stop, or
+when the machine goes on regardless, the execution itself is stopped; then the janitor drains and frees the
+lock.
 """
 
 from __future__ import annotations
@@ -24,8 +25,8 @@ if TYPE_CHECKING:
     from nightlatch.operations.deployment import Deployment
     from nightlatch.operations.runs import Run
 
-# ECS gives a container at most 120 seconds between SIGTERM and SIGKILL on Fargate; the rest is for the machine to
-# see the end, free the lock and write its record.
+# ECS gives a container at most 120 seconds between SIGTERM and SIGKILL on Fargate; the rest is for the
+# machine to see the end, free the lock and write its record.
 # https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_ContainerDefinition.html
 GRACEFUL_WAIT = 150.0
 # How long the machine may take from the end of the container to its own.

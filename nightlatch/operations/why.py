@@ -120,7 +120,7 @@ def explain(
     lock = read_lock(deployment, lock_key, check_holder=True) if lock_key else None
     known = Explanation(job, Verdict.NO_SCHEDULE, schedule=schedule, lock=lock)
     if schedule is None:
-        tries = (f"nightlatch run {job}", f"nightlatch history {job}")
+        tries: tuple[str, ...] = (f"nightlatch run {job}", f"nightlatch history {job}")
         return replace(
             known, evidence=("there is no schedule of that name in this environment",), tries=tries
         )
@@ -180,22 +180,31 @@ def _absence(
     deployment: Deployment, schedule: ScheduleStatus, firing: Firing, local_up_since: datetime | None
 ) -> tuple[Verdict, str]:
     """Why a firing led to no run; the first reason that holds, the surest first."""
-    zone = schedule.timezone
-    if firing.note == SKIPPED:
-        return Verdict.CLOCK, f"{firing.local} did not exist in {zone}"
-    if schedule.state == PAUSED and schedule.paused_at is not None and schedule.paused_at <= firing.at:
-        return Verdict.PAUSED, f"paused by {schedule.paused_by}: {schedule.paused_reason}"
-    if schedule.state == DISABLED:
-        return (
-            Verdict.DISABLED,
-            "the deployed schedule has the state DISABLED, and nobody gave a reason for it",
-        )
-    if schedule.changed_at is not None and schedule.changed_at > firing.at:
-        return Verdict.NEWER, f"it was changed at {iso(schedule.changed_at)}"
-    if local_up_since is not None and local_up_since > firing.at:
-        return Verdict.DOWN, f"the local AWS was started at {iso(local_up_since)}"
-    if deployment.now() - firing.at < _DELIVERY:
-        return Verdict.JUST_NOW, "no run yet"
+    paused = schedule.state == PAUSED and schedule.paused_at is not None and schedule.paused_at <= firing.at
+    changed, up = schedule.changed_at, local_up_since
+    reasons = (
+        (
+            firing.note == SKIPPED,
+            Verdict.CLOCK,
+            f"{firing.local} did not exist in {schedule.timezone}",
+        ),
+        (paused, Verdict.PAUSED, f"paused by {schedule.paused_by}: {schedule.paused_reason}"),
+        (schedule.state == DISABLED, Verdict.DISABLED, "the schedule is DISABLED, and nobody gave a reason"),
+        (
+            changed is not None and changed > firing.at,
+            Verdict.NEWER,
+            f"it was changed at {iso(changed) if changed else '-'}",
+        ),
+        (
+            up is not None and up > firing.at,
+            Verdict.DOWN,
+            f"the local AWS was started at {iso(up) if up else '-'}",
+        ),
+        (deployment.now() - firing.at < _DELIVERY, Verdict.JUST_NOW, "no run yet"),
+    )
+    for holds, verdict, evidence in reasons:
+        if holds:
+            return verdict, evidence
     return (
         Verdict.NEVER_STARTED,
         "no run was started for it: look at the schedule's role, its dead-letter queue, and throttling",

@@ -22,7 +22,7 @@ from nightlatch.operations.runs import Outcome, Run
     examples=[
         "nightlatch history nightly-articles",
         "nightlatch history --since 7d --outcome failed --outcome timed_out",
-        "nightlatch history nightly-articles -n 100 -o jsonl | jq -r 'select(.outcome != \"succeeded\") | .run'",
+        "nightlatch history nightly-articles -n 100 -o jsonl | jq -r .reason",
     ],
 )
 def history(

@@ -79,8 +79,8 @@ def up(
     if server.running:
         invocation.talk.note(f"the local AWS is already running at {server.url}")
     else:
-        options = _options(port, runner, image or [], workdir, states_endpoint, invocation)
-        process = start_server(state, options, detach=detach)
+        options = _options(port, runner, image or [], workdir, states_endpoint)
+        process = start_server(state, options, region=invocation.settings.region, detach=detach)
         try:
             server = wait_until_up(state, process, _START_SECONDS)
         except KeyboardInterrupt:
@@ -122,14 +122,10 @@ def _options(
     images: list[str],
     workdir: Path | None,
     states_endpoint: str | None,
-    invocation: Invocation,
 ) -> list[str]:
     options: list[str] = []
     if port is not None:
         options += ["--port", str(port)]
-    region = invocation.settings.region or invocation.environ.get("AWS_DEFAULT_REGION")
-    if region:
-        options += ["--region", region]
     if runner is not None:
         options += ["--runner", runner]
     for image in images:

@@ -150,8 +150,8 @@ def release(
 ) -> ExitCode:
     """Take a lock away from its holder. You rarely need this: a dead holder is replaced by itself.
 
-    Shows the lock and asks, or takes --expect-token with --yes. The old holder's token becomes too old to write
-    with, but without --stop-holder its container may go on until the next run stops it.
+    Shows the lock and asks, or takes --expect-token with --yes. The old holder's token becomes too old to
+    write with, but without --stop-holder its container may go on until the next run stops it.
     """
     deployment = invocation.deployment
     item = need_item(deployment, key)

@@ -95,7 +95,8 @@ def run(
 ) -> ExitCode:
     """Start a run now. The run id is printed first.
 
-    Without --wait, --watch or --logs the command returns at once. With one of them, the run's end is the exit status.
+    Without --wait, --watch or --logs the command returns at once. With one of them, the run's end is the
+    exit status.
     """
     need_job(invocation, job)
     _check_step(invocation, job, resume_from)
@@ -120,7 +121,7 @@ def run(
     panel=tree.DAILY,
     examples=[
         "nightlatch redrive nightly-articles-20261121T210000Z-3f9a2c --watch",
-        "nightlatch redrive nightly-articles-20261121T210000Z-3f9a2c --from check --reason 'image host is back'",
+        "nightlatch redrive nightly-articles-20261121T210000Z-3f9a2c --from check --wait",
     ],
 )
 def redrive(

@@ -42,8 +42,8 @@ def stop(
 ) -> ExitCode:
     """Stop a run and wait until it has ended.
 
-    Its container gets SIGTERM and the grace of its step, writes its checkpoint, and is killed only after that. The
-    lock is freed when it is gone.
+    Its container gets SIGTERM and the grace of its step, writes its checkpoint, and is killed only after
+    that. The lock is freed when it is gone.
     """
     deployment = invocation.deployment
     run = find_run(deployment, run_or_job, known_jobs(invocation))

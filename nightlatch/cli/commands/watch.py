@@ -49,8 +49,8 @@ def watch(
 ) -> ExitCode:
     """Show a run live: steps, attempts, percent, time to go, lock and token.
 
-    Redraws on a terminal and prints one line per change elsewhere. Ctrl-C detaches and never stops the run. The run's
-    end is the exit status.
+    Redraws on a terminal and prints one line per change elsewhere. Ctrl-C detaches and never stops the
+    run. The run's end is the exit status.
     """
     run = find_run(invocation.deployment, run_or_job, known_jobs(invocation))
     seconds = None if timeout is None else parse_duration(timeout, "--timeout")
