@@ -12,6 +12,24 @@ from selectolax.lexbor import LexborHTMLParser, LexborNode
 _LAZY: Final = ("data-src", "data-original", "data-lazy-src", "data-lazy", "data-url", "data-original-src")
 _LAZY_SETS: Final = ("data-srcset", "data-lazy-srcset", "data-original-set")
 _BACKGROUND: Final = ("data-bg", "data-background", "data-background-image", "data-bg-src")
+# Attributes with addresses in them, by tag: (name, kind of reference, whether it is a srcset).
+_ANYWHERE: Final = tuple((name, "lazy", False) for name in _BACKGROUND)
+_OLD_BACKGROUND: Final = (*_ANYWHERE, ("background", "background", False))
+_ATTRIBUTES: Final[dict[str, tuple[tuple[str, str, bool], ...]]] = {
+    "img": (
+        ("src", "img", False),
+        ("srcset", "srcset", True),
+        *((name, "lazy", False) for name in _LAZY),
+        *((name, "lazy", True) for name in _LAZY_SETS),
+    ),
+    "source": (("srcset", "picture", True), ("data-srcset", "lazy", True)),
+    "input": (("src", "input", False),),
+    "video": (("poster", "poster", False), *_ANYWHERE),
+    "link": (("href", "link", False), ("imagesrcset", "srcset", True)),
+    "image": (("href", "svg", False), ("xlink:href", "svg", False)),
+    "meta": (),
+    **dict.fromkeys(("body", "table", "td", "th", "tr"), _OLD_BACKGROUND),
+}
 _SOCIAL: Final = {
     "og:image",
     "og:image:url",
@@ -22,7 +40,8 @@ _SOCIAL: Final = {
 _SELECTOR: Final = (
     "img, source[srcset], source[data-srcset], input[type=image][src], video[poster], meta[content], "
     "link[rel~=image_src][href], link[as=image][href], image, "
-    "[style*=url i], style, [data-bg], [data-background], [data-background-image], [data-bg-src], [background]"
+    "[style*=url i], style, [data-bg], [data-background], [data-background-image], [data-bg-src], "
+    "[background]"
 )
 _CSS_COMMENT: Final = re.compile(r"/\*.*?\*/", re.DOTALL)
 _CSS_IMPORT: Final = re.compile(r"@(?:import|namespace)\b[^;]*;?", re.IGNORECASE)
@@ -62,50 +81,18 @@ def find_pictures(page: str, url: str) -> tuple[str, list[Reference]]:
 
 def _references(node: LexborNode) -> Iterator[Reference]:
     attributes = node.attributes
-    tag = node.tag
-
-    def one(name: str, kind: str) -> Iterator[Reference]:
+    for name, kind, is_set in _ATTRIBUTES.get(node.tag or "", _ANYWHERE):
         value = attributes.get(name)
         if value:
-            yield Reference(value, kind)
-
-    def many(name: str, kind: str) -> Iterator[Reference]:
-        for written in parse_srcset(attributes.get(name) or ""):
-            yield Reference(written, kind)
-
-    if tag == "img":
-        yield from one("src", "img")
-        yield from many("srcset", "srcset")
-        for name in _LAZY:
-            yield from one(name, "lazy")
-        for name in _LAZY_SETS:
-            yield from many(name, "lazy")
-    elif tag == "source":
-        yield from many("srcset", "picture")
-        yield from many("data-srcset", "lazy")
-    elif tag == "input":
-        yield from one("src", "input")
-    elif tag == "video":
-        yield from one("poster", "poster")
-    elif tag == "meta":
-        name = (attributes.get("property") or attributes.get("name") or "").lower()
-        if name in _SOCIAL:
-            yield from one("content", "og:image")
-    elif tag == "link":
-        yield from one("href", "link")
-        yield from many("imagesrcset", "srcset")
-    elif tag == "image":
-        yield from one("href", "svg")
-        yield from one("xlink:href", "svg")
-    elif tag == "style":
-        yield from (Reference(written, "css") for written in parse_css(node.text() or ""))
-    if "style" in attributes:
-        yield from (Reference(written, "css") for written in parse_css(attributes["style"] or ""))
-    if tag != "img":
-        for name in _BACKGROUND:
-            yield from one(name, "lazy")
-    if tag in {"body", "table", "td", "th", "tr"}:
-        yield from one("background", "background")
+            for written in parse_srcset(value) if is_set else (value,):
+                yield Reference(written, kind)
+    if node.tag == "meta":
+        name = attributes.get("property") or attributes.get("name") or ""
+        if name.lower() in _SOCIAL:
+            yield Reference(attributes.get("content") or "", "og:image")
+    css = (node.text() if node.tag == "style" else attributes.get("style")) or ""
+    if css:
+        yield from (Reference(written, "css") for written in parse_css(css))
 
 
 def parse_srcset(text: str) -> Iterator[str]:

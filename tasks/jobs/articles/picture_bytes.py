@@ -21,7 +21,7 @@ _BRANDS: Final = {
 
 
 def identify(head: bytes) -> str:
-    """The format of a file that begins with `head`: png, jpeg, gif, webp, avif, bmp, ico, svg, ...; "" if none."""
+    """The format of a file that begins with `head` (png, jpeg, gif, webp, avif, svg, ...), "" if none."""
     for mark, kind in _MARKS:
         if head.startswith(mark):
             return kind

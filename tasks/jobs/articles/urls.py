@@ -3,14 +3,13 @@
 import re
 from dataclasses import dataclass
 from typing import Final
-from urllib.parse import quote, urljoin, urlsplit, urlunsplit
+from urllib.parse import SplitResult, quote, urljoin, urlsplit, urlunsplit
 
 LONGEST: Final = 8192
 _WEB: Final = {"http", "https"}
 # Not addresses of files on a server: nothing to check.
 _OTHER: Final = {"data", "blob", "about", "javascript", "cid", "mailto", "tel"}
 _DEFAULT_PORT: Final = {"http": 80, "https": 443}
-_HIGHEST_PORT: Final = 65_535
 _CONTROL: Final = re.compile(r"[\x00-\x20]+\Z|\A[\x00-\x20]+|[\t\n\r]")
 _PATH_SAFE: Final = "/%:@!$&'()*+,;=~-._"
 _QUERY_SAFE: Final = _PATH_SAFE + "?[]{}|^`"
@@ -31,41 +30,33 @@ class Address:
 def resolve(written: str, base: str) -> Address | None:
     """What `written` in a page at `base` means; None if it is no address of a file on a server."""
     text = _CONTROL.sub("", written)
-    if not text or text.startswith("#"):
+    scheme, colon, _ = text.partition(":")
+    if not text or text.startswith("#") or (colon and scheme.lower() in _OTHER):
         return None
-    scheme = text.partition(":")[0].lower()
-    if scheme in _OTHER and ":" in text:
-        return None
-    text = _forward_slashes(text)
     try:
-        joined = urljoin(base, text)
-        parts = urlsplit(joined)
-        port = parts.port
-        host = _host(parts.hostname or "")
+        return _web_address(urlsplit(urljoin(base, _forward_slashes(text))))
     except ValueError as error:
-        return _bad(written, str(error))
+        return Address(written[:LONGEST], problem=str(error))
+
+
+def _web_address(parts: SplitResult) -> Address:
     if parts.scheme not in _WEB:
-        return _bad(written, f"scheme {parts.scheme!r}" if parts.scheme else "no base to resolve it against")
-    if not host:
-        return _bad(written, "no host")
+        raise ValueError(f"scheme {parts.scheme!r}" if parts.scheme else "no base to resolve it against")
+    host = _host(parts.hostname or "")
     if parts.username is not None or parts.password is not None:
-        return _bad(written, "a password in the address")
-    if port is not None and port != _DEFAULT_PORT[parts.scheme]:
-        host = f"{host}:{port}"
+        raise ValueError("a password in the address")
+    if parts.port is not None and parts.port != _DEFAULT_PORT[parts.scheme]:
+        host = f"{host}:{parts.port}"
     path = quote(parts.path or "/", safe=_PATH_SAFE)
     url = urlunsplit((parts.scheme, host, path, quote(parts.query, safe=_QUERY_SAFE), ""))
     if len(url) > LONGEST:
-        return _bad(written, f"longer than {LONGEST} characters")
+        raise ValueError(f"longer than {LONGEST} characters")
     return Address(url, host)
 
 
 def host_of(url: str) -> str:
     """The host part of a URL that `resolve` made."""
     return urlsplit(url).netloc
-
-
-def _bad(written: str, problem: str) -> Address:
-    return Address(written[:LONGEST], problem=problem)
 
 
 def _forward_slashes(text: str) -> str:
@@ -76,7 +67,7 @@ def _forward_slashes(text: str) -> str:
 
 def _host(name: str) -> str:
     if not name:
-        return ""
+        raise ValueError("no host")
     if ":" in name:
         return f"[{name}]"  # an IPv6 address; urlsplit took the brackets away
     if not name.isascii():

@@ -1,0 +1,167 @@
+"""Checking many pictures at once: which host is asked next, what is asked again, and when to give up."""
+
+import heapq
+import itertools
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from typing import Final, Protocol
+
+from tasks.jobs.articles.host import Host, Politeness
+from tasks.jobs.articles.probe import Answer, Ask, Later, Patience, Probe
+from tasks.jobs.articles.transport import Transport
+from tasks.jobs.articles.urls import host_of
+from tasks.jobs.articles.verdicts import Finding, Verdict
+
+_READ_AHEAD: Final = 100
+_LONGEST_WAIT: Final = 0.2
+_LESS: Final = {429, 503}
+
+
+class Pictures(Protocol):
+    """Where the pictures to check come from."""
+
+    def hosts(self) -> list[str]:
+        """The hosts with pictures to check."""
+
+    def pending(self, host: str, after: int, limit: int) -> list[tuple[int, str]]:
+        """The next pictures of a host, as (id, url), with ids above `after`."""
+
+
+class Checker:
+    """Yields a finding for each picture, until there is none left or `stop` says so."""
+
+    def __init__(
+        self,
+        pictures: Pictures,
+        transport: Transport,
+        *,
+        most: int,
+        politeness: Politeness,
+        patience: Patience,
+        stop: Callable[[], bool],
+    ) -> None:
+        self._pictures = pictures
+        self._transport = transport
+        self._most = most
+        self._politeness = politeness
+        self._patience = patience
+        self._stop = stop
+        self._hosts: dict[str, Host] = {}
+        self._ready: deque[Host] = deque()
+        self._queued: set[str] = set()
+        self._later: list[tuple[float, int, Probe, Ask]] = []
+        self._paused: list[tuple[float, int, Host]] = []
+        self._sequence = itertools.count()
+
+    def findings(self) -> Iterator[tuple[str, Finding]]:
+        """Check everything; yields (url, finding) as they become known."""
+        for name in self._pictures.hosts():
+            self._offer(self._host(name))
+        while not self._stop():
+            yield from self._start_what_may()
+            if not self._transport.active and not self._ready and not self._later and not self._paused:
+                return
+            for tag, asked_at, answer in self._transport.wait(self._seconds_to_wait()):
+                probe, host = tag
+                finding = self._take(probe, host, asked_at, answer)
+                if finding is not None:
+                    yield probe.url, finding
+
+    # -- starting
+
+    def _start_what_may(self) -> Iterator[tuple[str, Finding]]:
+        now = time.monotonic()
+        while self._later and self._later[0][0] <= now:
+            _, _, probe, ask = heapq.heappop(self._later)
+            self._enqueue(probe, ask)
+        while self._paused and self._paused[0][0] <= now:
+            host = heapq.heappop(self._paused)[2]
+            self._queued.discard(host.name)
+            self._offer(host)
+        while self._ready and self._transport.active < self._most and not self._stop():
+            host = self._ready.popleft()
+            self._queued.discard(host.name)
+            if host.given_up:
+                yield from self._give_up(host)
+                continue
+            if not host.may_start(now):
+                if now < host.paused_until:
+                    self._pause(host)
+                continue  # else it comes back when one of its requests ends
+            work = self._next_of(host)
+            if work is None:
+                continue
+            probe, ask = work
+            host.active += 1
+            self._transport.start(ask, (probe, host))
+            self._offer(host)
+
+    def _next_of(self, host: Host) -> tuple[Probe, Ask] | None:
+        if not host.waiting and not host.exhausted:
+            rows = self._pictures.pending(host.name, host.after_id, _READ_AHEAD)
+            host.exhausted = len(rows) < _READ_AHEAD
+            for number, url in rows:
+                probe = Probe(url, self._patience)
+                host.waiting.append((probe, probe.start()))
+                host.after_id = number
+        return host.waiting.popleft() if host.waiting else None
+
+    def _give_up(self, host: Host) -> Iterator[tuple[str, Finding]]:
+        """One finding about the host, said of each of its pictures, without asking for them."""
+        while (work := self._next_of(host)) is not None:
+            detail = f"{host.name} did not answer any more"
+            yield work[0].url, Finding(Verdict.HOST_DOWN, detail=detail)
+            if self._stop():
+                return
+
+    # -- taking answers
+
+    def _take(self, probe: Probe, host: Host, asked_at: float, answer: Answer) -> Finding | None:
+        now = time.monotonic()
+        host.active -= 1
+        if answer.trouble is None or answer.status:
+            host.succeeded(now)
+        else:
+            host.failed(answer.trouble, asked_at, now)
+        outcome = probe.take(answer)
+        if answer.status in _LESS:
+            wanted = outcome.seconds if isinstance(outcome, Later) and outcome.for_host else 0.0
+            host.asked_for_less(now, wanted)
+        self._offer(host)
+        if isinstance(outcome, Finding):
+            return outcome
+        if isinstance(outcome, Later):
+            heapq.heappush(self._later, (now + outcome.seconds, next(self._sequence), probe, outcome.ask))
+        else:
+            self._enqueue(probe, outcome)
+        return None
+
+    def _enqueue(self, probe: Probe, ask: Ask) -> None:
+        """A further request of a probe goes before new pictures, to the host it is for."""
+        host = self._host(host_of(ask.url))
+        host.waiting.appendleft((probe, ask))
+        self._offer(host)
+
+    def _host(self, name: str) -> Host:
+        host = self._hosts.get(name)
+        if host is None:
+            host = self._hosts[name] = Host(name, self._politeness)
+        return host
+
+    def _offer(self, host: Host) -> None:
+        if host.name not in self._queued and (host.waiting or not host.exhausted):
+            self._queued.add(host.name)
+            self._ready.append(host)
+
+    def _pause(self, host: Host) -> None:
+        self._queued.add(host.name)
+        heapq.heappush(self._paused, (host.paused_until, next(self._sequence), host))
+
+    def _seconds_to_wait(self) -> float:
+        """Until something can be done: an answer, a second try, the end of a pause; or a look at `stop`."""
+        now = time.monotonic()
+        times = [queue[0][0] - now for queue in (self._later, self._paused) if queue]
+        if self._ready and self._transport.active < self._most:
+            return 0.0
+        return max(0.0, min([_LONGEST_WAIT, *times]))

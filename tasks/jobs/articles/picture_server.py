@@ -1,0 +1,381 @@
+"""A real HTTP server for a folder of articles and pictures, of which a stated share misbehaves.
+
+    python -m tasks.jobs.articles.picture_server --root DIR --port 0 --misbehave 0.3
+
+prints one JSON line with its URL once it listens. Pages are served well; pictures misbehave in ways chosen by
+their path, so two runs see the same. ``/_truth`` tells what ought to be said of every picture below the root,
+``/kinds/KIND/PATH`` serves a picture with a chosen misbehaviour.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import json
+import mimetypes
+import re
+import signal
+import socket
+import sys
+from dataclasses import dataclass
+from email.utils import formatdate
+from pathlib import Path
+from typing import Final
+from urllib.parse import quote, unquote, urlsplit
+
+from tasks.contract import exit_codes
+from tasks.jobs.articles.corpus import locate
+from tasks.jobs.articles.misbehaviour import FORCED, GOOD, KINDS, kind_of, true_verdict
+
+PICTURES: Final = {".png", ".jpg", ".jpeg", ".gif", ".webp", ".svg", ".avif", ".bmp", ".ico"}
+_REASONS: Final = {
+    200: "OK",
+    206: "Partial Content",
+    302: "Found",
+    301: "Moved Permanently",
+    403: "Forbidden",
+    404: "Not Found",
+    405: "Method Not Allowed",
+    410: "Gone",
+    416: "Range Not Satisfiable",
+    429: "Too Many Requests",
+    503: "Service Unavailable",
+}
+_PAGE: Final = b"<!DOCTYPE html><html><title>Sorry</title><p>We looked everywhere.</html>"
+_TLS_HANDSHAKE: Final = b"\x16"
+_LONGEST_REQUEST: Final = 32_768
+_RANGE: Final = re.compile(r"bytes=(\d*)-(\d*)\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """How the server behaves: the share of pictures that misbehave, in which ways, and how slow slow is."""
+
+    share: float = 0.0
+    kinds: tuple[str, ...] = KINDS
+    seed: str = "nightlatch"
+    slow_seconds: float = 1.0
+    retry_after: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What a client asked for. `path` is decoded and begins with "/"."""
+
+    method: str
+    path: str
+    headers: dict[str, str]
+
+
+class PictureServer:
+    """Serves `root` on loopback. `address` is known after `start`."""
+
+    def __init__(self, root: Path, manner: Manner) -> None:
+        self._root = root.resolve()
+        self._manner = manner
+        self._asked: dict[str, int] = {}
+        self._connections: set[asyncio.Task[None]] = set()
+        self._server: asyncio.Server | None = None
+        # Bound and never listening: connections to it are refused for as long as we live.
+        self._closed_port = socket.socket()
+        self.url = ""
+
+    async def start(self, port: int) -> None:
+        """Listen on `port` (0: a free one).
+
+        Raises:
+            OSError: if the port is taken.
+        """
+        self._closed_port.bind(("127.0.0.1", 0))
+        self._server = await asyncio.start_server(self._converse, "127.0.0.1", port, backlog=512)
+        self.url = f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}/"
+
+    async def stop(self) -> None:
+        """Stop listening and drop every conversation."""
+        if self._server is not None:
+            self._server.close()
+        for task in list(self._connections):
+            task.cancel()
+        await asyncio.gather(*self._connections, return_exceptions=True)
+        self._closed_port.close()
+
+    def truth(self) -> dict[str, dict[str, str]]:
+        """For every picture below the root: its kind of (mis)behaviour and the true verdict, by URL path."""
+        names = (path.relative_to(self._root) for path in sorted(self._root.rglob("*")) if path.is_file())
+        pictures = ("/" + quote(name.as_posix()) for name in names if name.suffix.lower() in PICTURES)
+        kinds = ((path, self._kind(path)) for path in pictures)
+        return {path: {"kind": kind, "verdict": true_verdict(kind).value} for path, kind in kinds}
+
+    def _kind(self, path: str) -> str:
+        plain = unquote(path)
+        if Path(plain).suffix.lower() not in PICTURES:
+            return GOOD
+        manner = self._manner
+        return kind_of(plain, manner.share, manner.kinds, manner.seed)
+
+    # -- conversation
+
+    async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101  (asyncio runs us in one)
+        self._connections.add(task)
+        try:
+            while await self._one_request(reader, writer):
+                pass
+        except (ConnectionError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, TimeoutError):
+            pass  # the client went away, or was none
+        except asyncio.CancelledError:
+            pass  # we are stopping; asyncio's stream callback would log it as an error
+        finally:
+            self._connections.discard(task)
+            writer.close()
+            with contextlib.suppress(OSError):
+                await writer.wait_closed()
+
+    async def _one_request(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+        first = await reader.readexactly(1)
+        if first == _TLS_HANDSHAKE:
+            return False
+        head = first + await reader.readuntil(b"\r\n\r\n")
+        lines = head.decode("latin-1").split("\r\n")
+        words = lines[0].split(" ")
+        if len(head) > _LONGEST_REQUEST or len(words) != 3:  # noqa: PLR2004  (method, target, version)
+            return False
+        headers = {
+            name.strip().lower(): value.strip()
+            for name, _, value in (line.partition(":") for line in lines[1:] if line)
+        }
+        path = unquote(urlsplit(words[1]).path)
+        return await self._answer(Request(words[0], path, headers), Reply(writer, words[0]))
+
+    async def _answer(self, request: Request, reply: "Reply") -> bool:
+        if request.method not in {"GET", "HEAD"}:
+            return await reply.send(405)
+        if request.path == "/_truth":
+            body = json.dumps(self.truth(), indent=1).encode()
+            return await reply.send(200, body, {"Content-Type": "application/json"})
+        kind, path = self._kind(request.path), request.path
+        if path.startswith(f"/{FORCED}/"):
+            kind, _, rest = path.removeprefix(f"/{FORCED}/").partition("/")
+            path = "/" + rest
+        elif path.startswith("/_well/"):
+            kind, path = GOOD, path.removeprefix("/_well")
+        file = (self._root / path.lstrip("/")).resolve()
+        if not file.is_relative_to(self._root) or not file.is_file():
+            return await reply.send(404, _PAGE, {"Content-Type": "text/html"})
+        body = await asyncio.to_thread(file.read_bytes)
+        self._asked[request.path] = self._asked.get(request.path, 0) + 1
+        return await self._misbehave(kind, request, reply, body, path)
+
+    async def _misbehave(self, kind: str, request: Request, reply: "Reply", body: bytes, path: str) -> bool:
+        headers = {
+            "Content-Type": mimetypes.guess_type(path)[0] or "application/octet-stream",
+            "ETag": f'"{len(body):x}"',
+            "Last-Modified": formatdate(0, usegmt=True),
+        }
+        redirect = self._redirects(path).get(kind)
+        if redirect is not None:
+            permanent = kind != "redirect-temporary"
+            return await reply.send(301 if permanent else 302, b"", {"Location": redirect})
+        refusal = self._refusals(request.path).get(kind)
+        if refusal is not None:
+            status, more = refusal
+            return await reply.send(status, _PAGE, {"Content-Type": "text/html", **more})
+        if kind in _UNENDING:
+            return await self._unending(kind, reply, body, headers)
+        return await self._serve(kind, request, reply, body, headers)
+
+    async def _serve(
+        self, kind: str, request: Request, reply: "Reply", body: bytes, headers: dict[str, str]
+    ) -> bool:
+        if kind in _SPOILT:
+            body, headers = _SPOILT[kind](body, headers)
+        if kind == "head-405" and request.method == "HEAD":
+            return await reply.send(405)
+        if kind == "slow":
+            await asyncio.sleep(self._manner.slow_seconds)
+        if kind in _WITHOUT_RANGE:
+            if kind == "range-refused" and "range" in request.headers:
+                return await reply.send(416, b"", {})
+            return await reply.send(200, body, headers, length=kind != "no-length")
+        return await reply.send_range(body, headers, request.headers.get("range", ""))
+
+    def _redirects(self, path: str) -> dict[str, str]:
+        well = "/_well" + quote(path)
+        closed = self._closed_port.getsockname()[1]
+        return {
+            "redirect": well,
+            "redirect-temporary": well,
+            "redirect-loop": f"/{FORCED}/redirect-loop-2{quote(path)}",
+            "redirect-loop-2": f"/{FORCED}/redirect-loop{quote(path)}",
+            "redirect-nowhere": "ftp://pictures.invalid/a.png",
+            "redirect-inside": "http://169.254.169.254/latest/meta-data/",
+            "redirect-unknown-host": "http://pictures.invalid/a.png",
+            "redirect-refused": f"http://127.0.0.1:{closed}/a.png",
+            "redirect-no-tls": self.url.replace("http:", "https:", 1) + "a.png",
+        }
+
+    def _refusals(self, asked: str) -> dict[str, tuple[int, dict[str, str]]]:
+        wait = {"Retry-After": str(self._manner.retry_after)}
+        refusals: dict[str, tuple[int, dict[str, str]]] = {
+            "missing": (404, {}),
+            "gone": (410, {}),
+            "forbidden": (403, {}),
+            "soft-404": (200, {}),
+            "unavailable": (503, {}),
+            "too-many": (429, {"Retry-After": "3600"}),
+        }
+        times = self._asked.get(asked, 0)
+        if times <= 2:  # noqa: PLR2004  (as its name says)
+            refusals["unavailable-twice"] = (503, {})
+        if times <= 1:
+            refusals["too-many-once"] = (429, wait)
+        return refusals
+
+    async def _unending(self, kind: str, reply: "Reply", body: bytes, headers: dict[str, str]) -> bool:
+        if kind == "hang":
+            await asyncio.sleep(3600)
+        elif kind == "reset":
+            reply.reset()
+        elif kind == "drip":
+            await reply.begin(200, {**headers, "Content-Length": str(len(body))})
+            for byte in body:
+                await reply.write(bytes([byte]))
+                await asyncio.sleep(1)
+        elif kind == "endless":
+            await reply.begin(200, headers)
+            while True:
+                await reply.write(body)
+        elif kind == "short-body":
+            await reply.begin(200, {**headers, "Content-Length": str(len(body) + 1000)})
+            await reply.write(body)
+        elif kind == "cut-off":
+            await reply.begin(200, {**headers, "Content-Length": str(len(body))})
+            await reply.write(body[: len(body) // 2])
+        elif kind == "hangs-after-404":
+            await reply.begin(404, {"Content-Type": "text/html", "Content-Length": "5000"})
+            await asyncio.sleep(3600)
+        return False
+
+
+def _cut_in_half(body: bytes, headers: dict[str, str]) -> tuple[bytes, dict[str, str]]:
+    return body[: len(body) // 2], headers
+
+
+def _a_page(body: bytes, headers: dict[str, str]) -> tuple[bytes, dict[str, str]]:  # noqa: ARG001  (one of a family)
+    return _PAGE, headers
+
+
+def _some_text(body: bytes, headers: dict[str, str]) -> tuple[bytes, dict[str, str]]:  # noqa: ARG001  (one of a family)
+    return b"This picture is for subscribers only.\n", {**headers, "Content-Type": "text/plain"}
+
+
+def _nothing(body: bytes, headers: dict[str, str]) -> tuple[bytes, dict[str, str]]:  # noqa: ARG001  (one of a family)
+    return b"", headers
+
+
+def _unnamed(body: bytes, headers: dict[str, str]) -> tuple[bytes, dict[str, str]]:
+    return body, {**headers, "Content-Type": "application/octet-stream"}
+
+
+_SPOILT: Final = {
+    "truncated": _cut_in_half,
+    "lie": _a_page,
+    "text": _some_text,
+    "empty": _nothing,
+    "octet-stream": _unnamed,
+}
+_UNENDING: Final = {"hang", "reset", "drip", "endless", "short-body", "cut-off", "hangs-after-404"}
+_WITHOUT_RANGE: Final = {"no-range", "no-length", "range-refused"}
+
+
+class Reply:
+    """Writes one answer."""
+
+    def __init__(self, writer: asyncio.StreamWriter, method: str) -> None:
+        self._writer = writer
+        self._silent = method == "HEAD"
+
+    async def begin(self, status: int, headers: dict[str, str]) -> None:
+        """Status line and headers."""
+        lines = [f"HTTP/1.1 {status} {_REASONS.get(status, 'Status')}"]
+        lines += [f"{name}: {value}" for name, value in headers.items()]
+        if "Content-Length" not in headers:
+            lines.append("Connection: close")
+        await self.write(("\r\n".join(lines) + "\r\n\r\n").encode("latin-1"))
+
+    async def write(self, data: bytes) -> None:
+        """Some of the body."""
+        self._writer.write(data)
+        await self._writer.drain()
+
+    async def send(
+        self, status: int, body: bytes = b"", headers: dict[str, str] | None = None, *, length: bool = True
+    ) -> bool:
+        """A whole answer; returns whether the connection stays open (not without a length)."""
+        more = {"Content-Length": str(len(body))} if length else {}
+        await self.begin(status, {**(headers or {}), **more})
+        if not self._silent:
+            await self.write(body)
+        return length
+
+    async def send_range(self, body: bytes, headers: dict[str, str], asked: str) -> bool:
+        """A whole answer, or the part of it that was asked for (RFC 9110, 14.2; one range)."""
+        headers = {**headers, "Accept-Ranges": "bytes"}
+        matched = _RANGE.match(asked)
+        if matched is None or asked == "bytes=-":
+            return await self.send(200, body, headers)
+        first = int(matched[1]) if matched[1] else max(0, len(body) - int(matched[2]))
+        last = min(int(matched[2]) if matched[1] and matched[2] else len(body) - 1, len(body) - 1)
+        if first > last:
+            return await self.send(416, b"", {"Content-Range": f"bytes */{len(body)}"})
+        part = {"Content-Range": f"bytes {first}-{last}/{len(body)}"}
+        return await self.send(206, body[first : last + 1], {**headers, **part})
+
+    def reset(self) -> None:
+        """Break the connection with RST."""
+        held = self._writer.get_extra_info("socket")
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+        self._writer.transport.abort()
+
+
+async def _serve(root: Path, port: int, manner: Manner) -> int:
+    server = PictureServer(root, manner)
+    try:
+        await server.start(port)
+    except OSError as error:
+        sys.stderr.write(f"cannot listen on port {port}: {error.strerror}; --port 0 takes a free one\n")
+        return exit_codes.TRY_AGAIN
+    stopped = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+    sys.stdout.write(json.dumps({"url": server.url, "root": str(root), "misbehave": manner.share}) + "\n")
+    sys.stdout.flush()
+    await stopped.wait()
+    await server.stop()
+    return exit_codes.DONE
+
+
+def main() -> int:
+    """The program."""
+    parser = argparse.ArgumentParser(
+        prog="picture_server", description="Serve a folder of articles and pictures; some pictures misbehave."
+    )
+    parser.add_argument(
+        "--root", default="", help="the folder (default: the manual that comes with pygame-ce)"
+    )
+    parser.add_argument("--port", type=int, default=0, help="0 (the default) takes a free one")
+    parser.add_argument("--misbehave", type=float, default=0.0, metavar="SHARE", help="0 to 1 (default: 0)")
+    parser.add_argument("--kinds", default=",".join(KINDS), help="ways to misbehave (default: all)")
+    parser.add_argument("--seed", default="nightlatch", help="chooses which pictures misbehave, and how")
+    parser.add_argument("--slow", type=float, default=1.0, help="seconds of a slow answer (default: 1)")
+    options = parser.parse_args()
+    kinds = tuple(kind for kind in options.kinds.split(",") if kind)
+    unknown = sorted(set(kinds) - set(KINDS))
+    if unknown or not kinds or not 0 <= options.misbehave <= 1:
+        parser.error(f"kinds are {', '.join(KINDS)}; the share is 0 to 1")
+    manner = Manner(options.misbehave, kinds, options.seed, options.slow)
+    return asyncio.run(_serve(locate(options.root), options.port, manner))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
