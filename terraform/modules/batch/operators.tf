@@ -1,0 +1,108 @@
+# For people: start, watch, stop, release. Not: run a container directly, or redrive an execution, because both
+# would run a job without its lock.
+resource "aws_iam_policy" "operator" {
+  name        = "${local.prefix}-operator"
+  description = "Operate the jobs of ${local.prefix} with the nightlatch command"
+  tags        = local.tags
+
+  policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = concat(
+      [
+        {
+          Sid      = "FindTheInstallation"
+          Effect   = "Allow"
+          Action   = "ssm:GetParameter"
+          Resource = "arn:${local.partition}:ssm:${local.region}:${local.account}:parameter${local.parameter}"
+        },
+        {
+          Sid    = "StartAndLook"
+          Effect = "Allow"
+          Action = ["states:DescribeStateMachine", "states:ListExecutions", "states:StartExecution"]
+          Resource = [
+            for name in concat(keys(local.jobs), ["janitor"]) : local.machine_arns[name]
+          ]
+        },
+        {
+          Sid      = "FollowAndStop"
+          Effect   = "Allow"
+          Action   = ["states:DescribeExecution", "states:GetExecutionHistory", "states:StopExecution"]
+          Resource = "${local.arn.states}:execution:${local.prefix}-*:*"
+        },
+        {
+          Sid      = "SeeAndReleaseLocks"
+          Effect   = "Allow"
+          Action   = ["dynamodb:DescribeTable", "dynamodb:DescribeTimeToLive", "dynamodb:GetItem", "dynamodb:Scan", "dynamodb:UpdateItem"]
+          Resource = local.lock_table_arn
+        },
+        {
+          Sid      = "ReadRecords"
+          Effect   = "Allow"
+          Action   = ["dynamodb:GetItem", "dynamodb:Query"]
+          Resource = local.runs_table_arn
+        },
+        {
+          Sid      = "ReadLogs"
+          Effect   = "Allow"
+          Action   = ["logs:FilterLogEvents", "logs:GetLogEvents"]
+          Resource = "${local.arn.logs}:${local.task_log_group}:*"
+        },
+        {
+          Sid       = "SeeTasks"
+          Effect    = "Allow"
+          Action    = ["ecs:DescribeTasks", "ecs:StopTask"]
+          Resource  = local.task_arns
+          Condition = local.in_the_cluster
+        },
+        {
+          Sid       = "FindTasks"
+          Effect    = "Allow"
+          Action    = "ecs:ListTasks"
+          Resource  = "*"
+          Condition = local.in_the_cluster
+        },
+        {
+          Sid      = "SeeDefinitions"
+          Effect   = "Allow"
+          Action   = "ecs:DescribeTaskDefinition"
+          Resource = "*"
+        },
+        {
+          Sid      = "SeeAndPauseSchedules"
+          Effect   = "Allow"
+          Action   = ["scheduler:GetSchedule", "scheduler:UpdateSchedule"]
+          Resource = "arn:${local.partition}:scheduler:${local.region}:${local.account}:schedule/${local.prefix}/*"
+        },
+        {
+          Sid      = "FindSchedules"
+          Effect   = "Allow"
+          Action   = "scheduler:ListSchedules"
+          Resource = "*"
+        },
+        {
+          # UpdateSchedule replaces the whole schedule and so hands its role over again.
+          Sid    = "KeepTheSchedulesRole"
+          Effect = "Allow"
+          Action = "iam:PassRole"
+          Resource = [
+            for name in keys(local.started_by) : "${local.arn.iam}:role/${local.role_names["${name}-schedule"]}"
+          ]
+          Condition = { StringEquals = { "iam:PassedToService" = "scheduler.amazonaws.com" } }
+        },
+        {
+          Sid      = "ReadArtifacts"
+          Effect   = "Allow"
+          Action   = ["s3:GetObject", "s3:ListBucket"]
+          Resource = [local.bucket_arn, "${local.bucket_arn}/*"]
+        },
+        {
+          Sid      = "NeverWithoutTheLock"
+          Effect   = "Deny"
+          Action   = ["ecs:RunTask", "ecs:StartTask", "states:RedriveExecution"]
+          Resource = "*"
+        },
+      ],
+      local.key_statements,
+    )
+  })
+}
