@@ -13,6 +13,7 @@ from statemachine.interpreter.execution import Behaviour, ExecutionContext, Exec
 from statemachine.interpreter.history import HistoryEvent
 from statemachine.interpreter.integration import Integrations, TaskFailed, TaskRequest
 from statemachine.interpreter.machine import DefinitionError, Machine, Problem
+from statemachine.interpreter.map_run import ItemCounts, MapRun, MapRunRecords
 from statemachine.interpreter.tokens import TaskTokens, TokenError
 
 __all__ = [
@@ -23,7 +24,10 @@ __all__ = [
     "ExecutionResult",
     "HistoryEvent",
     "Integrations",
+    "ItemCounts",
     "Machine",
+    "MapRun",
+    "MapRunRecords",
     "Problem",
     "Stop",
     "SystemClock",

@@ -1,5 +1,6 @@
 """Runs one execution of a machine."""
 
+import dataclasses
 import logging
 from collections.abc import Callable
 from random import Random
@@ -7,6 +8,7 @@ from random import Random
 import trio
 
 from statemachine.interpreter.clock import Clock, parse_iso_time
+from statemachine.interpreter.distributed import run_distributed_map
 from statemachine.interpreter.execution import Behaviour, ExecutionContext, ExecutionResult, Stop
 from statemachine.interpreter.failure import RUNTIME, TIMEOUT, EventLimitReachedError, StateFailedError
 from statemachine.interpreter.fan_out import run_map, run_parallel
@@ -16,6 +18,7 @@ from statemachine.interpreter.history import EVENT_LIMIT, History, HistoryEvent
 from statemachine.interpreter.integration import Integrations
 from statemachine.interpreter.machine import (
     Choice,
+    DistributedMap,
     Fail,
     Graph,
     Machine,
@@ -26,6 +29,7 @@ from statemachine.interpreter.machine import (
     Task,
     Wait,
 )
+from statemachine.interpreter.map_run import ForgottenMapRuns, MapRunRecords
 from statemachine.interpreter.task import run_task
 from statemachine.interpreter.tokens import TaskTokens
 from statemachine.interpreter.visit import Branch, Payload, Run, Visit, payload
@@ -46,6 +50,7 @@ async def run(
     random: Random,
     stop: Stop | None = None,
     behaviour: Behaviour | None = None,
+    map_runs: MapRunRecords | None = None,
 ) -> ExecutionResult:
     """Runs an execution to its end.
 
@@ -59,6 +64,7 @@ async def run(
         random: the source of jitter, tokens, `$random` and `$uuid`.
         stop: ends the execution from outside, as StopExecution does.
         behaviour: choices where AWS promises nothing; by default cancelled work is waited for.
+        map_runs: keeps the map runs and child executions of Distributed Maps; by default nothing is kept.
 
     Returns:
         How it ended. ABORTED only through `stop`; if the surrounding scope is cancelled, `ExecutionAborted`
@@ -76,6 +82,7 @@ async def run(
         random=random,
         behaviour=behaviour,
         functions=functions_frame(clock, random),
+        map_runs=map_runs or ForgottenMapRuns(),
     )
     if "stop" in {behaviour.on_abort, behaviour.on_task_timeout}:
         async with trio.open_nursery() as background:
@@ -103,6 +110,15 @@ async def _bounded(machine: Machine, shared: Run, stop: Stop) -> ExecutionResult
         raise
     _write_aborted(history, stop)
     return ExecutionResult("ABORTED", error=stop.error, cause=stop.cause)
+
+
+async def _run_child(
+    graph: Graph, context: ExecutionContext, parent: Run, on_event: Callable[[HistoryEvent], None]
+) -> ExecutionResult:
+    """Runs a child execution of a Distributed Map inside its parent's scope."""
+    history = History(parent.clock, on_event, limit=EVENT_LIMIT)
+    shared = dataclasses.replace(parent, context=context, history=history, variable_bytes=0)
+    return await _bounded(Machine(graph), shared, Stop())
 
 
 def _write_aborted(history: History, stop: Stop) -> None:
@@ -166,6 +182,8 @@ async def _run_state(visit: Visit, state: State) -> str | None:
         return await run_parallel(visit, state, run_graph)
     if isinstance(state, Map):
         return await run_map(visit, state, run_graph)
+    if isinstance(state, DistributedMap):
+        return await run_distributed_map(visit, state, _run_child)
     if isinstance(state, Choice):
         return _choose(visit, state)
     if isinstance(state, Wait):

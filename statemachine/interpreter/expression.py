@@ -109,6 +109,9 @@ class Expression:
             EvaluationError: it threw, returned nothing, returned something that is not JSON, or ran too deep
                 or too long.
         """
+        if not hasattr(Jsonata.CURRENT, "jsonata"):
+            # A thread that evaluates before it has parsed would borrow the parser of another thread.
+            Jsonata("null")
         bounds = _Bounds()
         frame = Frame(parent)
         frame.bindings = {

@@ -3,7 +3,17 @@
 from collections.abc import Iterator
 
 from statemachine.interpreter.fields import Notes
-from statemachine.interpreter.machine import Choice, Fail, Graph, Handling, Map, Parallel, State, Succeed
+from statemachine.interpreter.machine import (
+    Choice,
+    DistributedMap,
+    Fail,
+    Graph,
+    Handling,
+    Map,
+    Parallel,
+    State,
+    Succeed,
+)
 
 
 def check_graph(graph: Graph, notes: Notes, where: str = "", outer: frozenset[str] = frozenset()) -> None:
@@ -27,7 +37,9 @@ def check_graph(graph: Graph, notes: Notes, where: str = "", outer: frozenset[st
     inner = outer.union(*(_assigned(state) for state in graph.states.values()))
     for state in graph.states.values():
         for path, child in _children(state):
-            check_graph(child, notes, f"{where}/States/{state.name}/{path}", inner)
+            # A Distributed Map's children are executions of their own and see no outer variable.
+            visible = frozenset[str]() if isinstance(state, DistributedMap) else inner
+            check_graph(child, notes, f"{where}/States/{state.name}/{path}", visible)
 
 
 def _check_state(state: State, graph: Graph, notes: Notes, where: str, outer: frozenset[str]) -> None:
@@ -86,5 +98,5 @@ def _children(state: State) -> Iterator[tuple[str, Graph]]:
     if isinstance(state, Parallel):
         for index, branch in enumerate(state.branches):
             yield f"Branches[{index}]", branch
-    elif isinstance(state, Map):
+    elif isinstance(state, (Map, DistributedMap)):
         yield "ItemProcessor", state.processor

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Literal
 
 from statemachine.interpreter.integration import Pattern
 from statemachine.interpreter.template import Template
@@ -183,7 +182,27 @@ class Map(Handling):
     max_concurrency: Template | None = None
 
 
-StateType = Literal["Pass", "Task", "Choice", "Wait", "Succeed", "Fail", "Parallel", "Map"]
+@dataclass(frozen=True)
+class ItemReader:
+    """Where a Distributed Map finds its items: one S3 object with a JSON array."""
+
+    resource: Resource
+    arguments: Template
+    max_items: Template | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class DistributedMap(Handling):
+    """Runs its processor once per item, each in a child execution."""
+
+    processor: Graph
+    items: Template | None = None
+    reader: ItemReader | None = None
+    item_selector: Template | None = None
+    max_concurrency: Template | None = None
+    tolerated_count: Template | None = None
+    tolerated_percentage: Template | None = None
+    label: str | None = None
 
 
 @dataclass(frozen=True)
@@ -225,5 +244,5 @@ def _tasks(graph: Graph) -> Iterator[Task]:
         elif isinstance(state, Parallel):
             for branch in state.branches:
                 yield from _tasks(branch)
-        elif isinstance(state, Map):
+        elif isinstance(state, (Map, DistributedMap)):
             yield from _tasks(state.processor)

@@ -23,6 +23,7 @@ from statemachine.interpreter.machine import (
     Task,
     Wait,
 )
+from statemachine.interpreter.reading_distributed import DISTRIBUTED_FIELDS, read_distributed_map
 from statemachine.interpreter.template import is_expression
 
 MAX_STATE_NAME = 80
@@ -267,10 +268,10 @@ class _Reader:
         config = (processor or {}).get("ProcessorConfig", {})
         mode = config.get("Mode", "INLINE") if isinstance(config, Mapping) else None
         if mode == "DISTRIBUTED":
-            fields.note("ItemProcessor/ProcessorConfig/Mode", "DISTRIBUTED is not supported; use INLINE")
-            return None
+            flow = self._handling(fields, common, "Map with a distributed processor", DISTRIBUTED_FIELDS)
+            return read_distributed_map(fields, flow, self.graph)
         if mode != "INLINE":
-            fields.note("ItemProcessor/ProcessorConfig/Mode", "must be INLINE")
+            fields.note("ItemProcessor/ProcessorConfig/Mode", "must be INLINE or DISTRIBUTED")
         more = {"Items", "ItemSelector", "ItemProcessor", "MaxConcurrency"}
         flow = self._handling(fields, common, "Map with an inline processor", more)
         if processor is None:

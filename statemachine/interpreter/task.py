@@ -114,14 +114,14 @@ class _Attempt:
 
     async def _call(self, request: TaskRequest, heartbeat: int | None, limit: trio.CancelScope) -> Any:
         if request.pattern == "request_response":
-            return await _guarded(self._run.integrations.submit(request), request)
+            return await guarded(self._run.integrations.submit(request), request)
         submitted: Any = _NOT_SUBMITTED
         works = request.pattern in {"sync", "sync:2"}
         try:
             # Without the reply nobody could stop the work, so this call is never cut off.
             with trio.CancelScope(shield=works):
                 try:
-                    submitted = await _guarded(self._run.integrations.submit(request), request)
+                    submitted = await guarded(self._run.integrations.submit(request), request)
                 except TaskFailed as failed:
                     raise _SubmitFailedError(failed) from failed
             self._emit("Submitted", output=dumps(submitted), outputDetails={"truncated": False})
@@ -154,7 +154,7 @@ class _Attempt:
                 nursery.cancel_scope.cancel()
 
             if works:
-                nursery.start_soon(race, _guarded(self._run.integrations.wait(request, submitted), request))
+                nursery.start_soon(race, guarded(self._run.integrations.wait(request, submitted), request))
             nursery.start_soon(race, pending.answer())
             if heartbeat is not None:
                 nursery.start_soon(race, _heart(pending, heartbeat))
@@ -202,7 +202,7 @@ async def _heart(pending: PendingTask, seconds: int) -> None:
         await trio.sleep(left)
 
 
-async def _guarded(call: Awaitable[Any], request: TaskRequest) -> Any:
+async def guarded(call: Awaitable[Any], request: TaskRequest) -> Any:
     """A call into an integration, whose own faults must not take other executions down."""
     try:
         return plain(await call)

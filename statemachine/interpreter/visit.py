@@ -15,6 +15,7 @@ from statemachine.interpreter.failure import DATA_LIMIT, QUERY_EVALUATION, State
 from statemachine.interpreter.history import History
 from statemachine.interpreter.integration import Integrations
 from statemachine.interpreter.machine import State
+from statemachine.interpreter.map_run import MapRunRecords
 from statemachine.interpreter.template import Template
 from statemachine.interpreter.tokens import TaskTokens
 
@@ -81,6 +82,7 @@ class Run:
     random: Random
     behaviour: Behaviour
     functions: Frame
+    map_runs: MapRunRecords
     background: trio.Nursery | None = None
     execution_context: dict[str, Any] = field(default_factory=dict)
     variable_bytes: int = 0
