@@ -279,7 +279,7 @@ class LockTable:
         item = reply.item
         if reply.accepted and item is not None:
             log.info("lock.released", lock_key=mine.lock_key, owner=holder.owner, outcome=outcome)
-            return Released(item=item, repeated=item.last != last)
+            return Released(item=item, repeated=reply.repeated)
         present = item.holder if item else None
         if item is None or present is None:
             return NotHeld(item=item)
@@ -348,7 +348,7 @@ class LockTable:
         reply = self._store.write(key, event)
         if not reply.accepted and already_applied(event, reply.item):
             log.info("lock.lost_reply_recognised", lock_key=key, operation=type(event).__name__)
-            return Reply(reply.item, accepted=True)
+            return Reply(reply.item, accepted=True, repeated=True)
         return reply
 
     def _not_mine(self, key: str, item: LockItem | None, holder: Holder) -> Acquired | Held | Duplicate:

@@ -57,13 +57,14 @@ class Ending:
         held_by = seen.holder.owner if seen.holder else None
         fence = seen.fence
         for _ in range(_TRIES):
-            reply = self._write(seen.lock_key, self._event(seen, last))
+            event = self._event(seen, last)
+            reply = self._write(seen.lock_key, event)
             item = reply.item
             if item is None:
                 return NotHeld(item=None)
-            if reply.accepted and item.last == last:
+            if reply.accepted and not isinstance(event, DropHead):
                 log.info("lock.released", lock_key=item.lock_key, owner=last.owner, outcome=last.outcome)
-                return Released(item=item, handed_to=item.holder)
+                return Released(item=item, handed_to=item.holder, repeated=reply.repeated)
             if item.holder is None or item.holder.owner != held_by or item.fence != fence:
                 return NotHeld(item=item)
             seen = item

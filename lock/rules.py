@@ -27,10 +27,14 @@ from lock.model import LockItem, StaleTask
 
 
 class Reply(NamedTuple):
-    """The item after the operation, as ALL_NEW, or as it is when the condition refused it, as ALL_OLD."""
+    """The item after the operation, as ALL_NEW, or as it is when the condition refused it, as ALL_OLD.
+
+    `repeated`: refused by its own earlier success, whose reply was lost, and so accepted after all.
+    """
 
     item: LockItem | None
     accepted: bool
+    repeated: bool = False
 
 
 def apply(item: LockItem | None, event: Event, *, key: str = "") -> Reply:
