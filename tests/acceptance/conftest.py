@@ -38,7 +38,7 @@ def declare(house: Installation) -> None:
     house.add_job("exits-64", {"worker": ["--exit", "64"]})
     house.add_job("exits-75-once", {"worker": ["--exit-once", "75"], "retry": {"exit_75": 2}})
     house.add_job("out-of-memory", {"command": _eats_memory(), "memory": 512, "cpu": 256})
-    house.add_job("no-image", {"image": "registry.example/not-there:1", "retry": {"start": 0}})
+    house.add_job("no-image", {"retry": {"start": 0}}, image="registry.example/not-there:1")
     house.add_job("hangs", {"worker": ["--hang"], "timeout_minutes": 3 * SECONDS})
     house.add_job(
         "ignores-term",

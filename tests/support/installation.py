@@ -82,9 +82,10 @@ class Installation:
 
     def write_jobs(self) -> None:
         yaml = YAML()
+        yaml.representer.ignore_aliases = lambda _: True
         shipped = yaml.load((ROOT / "jobs.yaml").read_text())
         shipped["jobs"] = self.jobs
-        shipped["defaults"]["retry_wait"] = {"first_seconds": 1, "rate": 1, "max_seconds": 1}
+        shipped["defaults"]["step"]["retry_wait"] = {"first_seconds": 1, "rate": 1, "max_seconds": 1}
         with self.jobs_file.open("w") as out:
             yaml.dump(shipped, out)
 
