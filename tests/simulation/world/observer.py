@@ -1,0 +1,51 @@
+"""Watches the working containers, knowing nothing of locks but what a container would show."""
+
+from dataclasses import dataclass, field
+
+from tests.simulation.world.timeline import Timeline
+
+
+@dataclass
+class Observer:
+    """Who works behind which lock, with which token; and every rule that was broken.
+
+    Attributes:
+        violations: what must never be.
+        finished: work that ended well: (run, step).
+    """
+
+    timeline: Timeline
+    violations: list[str] = field(default_factory=list)
+    finished: set[tuple[str, str]] = field(default_factory=set)
+    entries: int = 0
+    _inside: dict[str, set[str]] = field(default_factory=dict)
+    _tokens: dict[str, int] = field(default_factory=dict)
+
+    def enter(self, key: str, task: str, token: int) -> None:
+        """A container begins to work."""
+        self.timeline.note(task, f"works with token {token}")
+        self.entries += 1
+        inside = self._inside.setdefault(key, set())
+        if inside:
+            self._violate(f"{task} works behind lock {key} beside {', '.join(sorted(inside))}")
+        if token <= self._tokens.get(key, 0):
+            self._violate(f"{task} got token {token} of lock {key} after token {self._tokens[key]}")
+        self._tokens[key] = max(token, self._tokens.get(key, 0))
+        inside.add(task)
+
+    def leave(self, key: str, task: str) -> None:
+        """It works no more, however that came."""
+        self.timeline.note(task, "stops working")
+        self._inside[key].discard(task)
+
+    def overdue(self, task: str, seconds: float) -> None:
+        """A container worked past its deadline and the stop grace."""
+        self._violate(f"{task} worked {seconds:.0f} s past its deadline and grace")
+
+    def working(self) -> list[str]:
+        """The tasks that work now."""
+        return sorted(task for inside in self._inside.values() for task in inside)
+
+    def _violate(self, what: str) -> None:
+        self.timeline.note("OBSERVER", f"VIOLATION: {what}")
+        self.violations.append(what)

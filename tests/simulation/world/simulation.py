@@ -1,0 +1,250 @@
+"""A whole simulated installation, under virtual time and a seed."""
+
+import random
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import cache
+from typing import Any
+
+import trio
+import trio.testing
+
+from statemachine.interpreter import Behaviour as EngineBehaviour
+from statemachine.interpreter import Machine, TrioClock, iso_time
+from tests.simulation.world.ecs import Behaviour, Ecs, Task
+from tests.simulation.world.errors import ConditionFailedError
+from tests.simulation.world.executions import Execution, Executions
+from tests.simulation.world.faults import Call, Faults, Planned, through
+from tests.simulation.world.lock_table import LockTable
+from tests.simulation.world.observer import Observer
+from tests.simulation.world.runs_table import RunsTable
+from tests.simulation.world.services import Services
+from tests.simulation.world.timeline import Timeline
+from tests.support.definitions import PREFIX, VALUES, definition, settings
+
+from lock.expressions import CLAIM  # isort: skip
+
+
+@cache
+def machine(name: str) -> Machine:
+    """The janitor or the watchdog, parsed once."""
+    return Machine.parse(definition(name))
+
+
+_JOBS: dict[str, Machine] = {}
+
+
+def job_machine(given: Mapping[str, Any]) -> Machine:
+    """A job's machine, parsed once per settings."""
+    text = definition("job", **given)
+    if text not in _JOBS:
+        _JOBS[text] = Machine.parse(text)
+    return _JOBS[text]
+
+
+class World:
+    """Everything of one installation.
+
+    Args:
+        behave: what the next task does, by family and environment; several may be queued in `behaviours`.
+    """
+
+    def __init__(
+        self, nursery: trio.Nursery, *, faults: Faults, seed: str, engine: EngineBehaviour
+    ) -> None:
+        self.clock = TrioClock()
+        self.faults = faults
+        self.timeline = Timeline(self.clock.now)
+        self.observer = Observer(self.timeline)
+        self.locks = LockTable()
+        self.runs = RunsTable()
+        self.behaviours: list[Behaviour] = []
+        self.behave: Callable[[str, dict[str, str]], Behaviour] = lambda _family, _environment: Behaviour()
+        self.jobs: dict[str, dict[str, Any]] = {}
+        self.events_wanted = True
+        self._nursery = nursery
+        self._janitors = 0
+        self.ecs = Ecs(
+            nursery,
+            now=self.clock.now,
+            timeline=self.timeline,
+            observer=self.observer,
+            behave=self._next_behaviour,
+            claim=self._claim,
+            list_lag=faults.list_lag,
+        )
+        self.executions = Executions(
+            nursery,
+            clock=self.clock,
+            timeline=self.timeline,
+            seed=seed,
+            behaviour=engine,
+            describe_lag=faults.describe_lag,
+            on_end=self._ended,
+        )
+        self.services = Services(
+            locks=self.locks, runs=self.runs, ecs=self.ecs, executions=self.executions, faults=faults
+        )
+        self.executions.integrations = self.services
+        for name in ("janitor", "watchdog"):
+            self.executions.machines[f"{PREFIX}-{name}"] = machine(name)
+
+    def add_job(self, job: str = "nightly", **changes: Any) -> None:
+        """Declare a job."""
+        given = settings(job, **changes)
+        self.jobs[job] = given
+        self.executions.machines[f"{PREFIX}-{job}"] = job_machine(given)
+
+    def start(self, name: str, job: str = "nightly", **given: Any) -> Execution:
+        """Start a run."""
+        return self.executions.start(f"{PREFIX}-{job}", name, given)
+
+    def scheduled(self, name: str, time: str, job: str = "nightly") -> Execution:
+        """One delivery of the schedule."""
+        return self.start(name, job, trigger="schedule", scheduled_time=time)
+
+    async def run(self, name: str, job: str = "nightly", **given: Any) -> Execution:
+        """Start a run and wait for its end."""
+        execution = self.start(name, job, **given)
+        await execution.ended.wait()
+        return execution
+
+    def janitor(self, given: Any = None) -> Execution:
+        """Start a janitor: a sweep unless told otherwise."""
+        self._janitors += 1
+        return self.executions.start(f"{PREFIX}-janitor", f"janitor-{self._janitors}", given or {"sweep": True})
+
+    async def sweep(self) -> Execution:
+        """A sweep, to its end."""
+        execution = self.janitor()
+        await execution.ended.wait()
+        return execution
+
+    async def watchdog(self, name: str, time: str, minutes: int, job: str = "nightly") -> Execution:
+        """A delivery of the watchdog's schedule, to its end."""
+        given = {"job": job, "scheduled_time": time, "alert_after_minutes": minutes}
+        execution = self.executions.start(f"{PREFIX}-watchdog", name, given)
+        await execution.ended.wait()
+        return execution
+
+    async def until(self, condition: Callable[[], bool], within: float = 7200) -> None:
+        """Wait for something to become true, in virtual time."""
+        with trio.move_on_after(within):
+            while not condition():
+                await trio.sleep(0.5)
+            return
+        raise AssertionError(f"it did not happen within {within} s:\n{self.timeline.text()}")
+
+    def holder(self, key: str = "articles") -> str | None:
+        """Name of the run that holds a lock."""
+        item = self.locks.items.get(key)
+        return item.holder.run if item and item.holder else None
+
+    def crash(self) -> None:
+        """The whole control plane and every container die at once."""
+        self.timeline.note("WORLD", "crash")
+        self.services.control_plane_is_down = True
+        self.executions.cut_off()
+        self.ecs.kill_all()
+
+    async def restart(self) -> None:
+        """After a crash, when all that died is gone."""
+        for execution in self.executions.running():
+            await execution.ended.wait()
+        self.services.control_plane_is_down = False
+        self.timeline.note("WORLD", "restarted")
+
+    def _next_behaviour(self, family: str, environment: dict[str, str]) -> Behaviour:
+        return self.behaviours.pop(0) if self.behaviours else self.behave(family, environment)
+
+    async def _claim(self, task: Task) -> int | None:
+        """As the runtime claims: again after a lost reply, until told yes or no."""
+        environment = task.environment
+        request = {
+            "UpdateExpression": CLAIM.update,
+            "ConditionExpression": CLAIM.condition,
+            "ExpressionAttributeNames": dict(CLAIM.names),
+            "Key": {"lock_key": {"S": environment["NIGHTLATCH_LOCK_KEY"]}},
+            "ExpressionAttributeValues": {
+                ":owner": {"S": environment["NIGHTLATCH_OWNER"]},
+                ":grant": {"S": environment["NIGHTLATCH_GRANT"]},
+                ":task": {"S": task.arn},
+                ":one": {"N": "1"},
+            },
+            "ReturnValues": "ALL_NEW",
+        }
+        for _ in range(5):
+            call = Call(task.name, "dynamodb", "claim")
+            fault = await through(call, self.faults)
+            if fault != "lost request":
+                request["ExpressionAttributeValues"][":now"] = {"N": str(int(self.clock.now() * 1000))}
+                try:
+                    answer = self.locks.update(request)
+                except ConditionFailedError:
+                    return None
+                await trio.sleep(self.faults.delay(call) / 2)
+                if fault != "lost reply":
+                    return int(answer["Attributes"]["fence"]["N"])
+            await trio.sleep(1)
+        return None
+
+    def _ended(self, execution: Execution) -> None:
+        job = execution.machine.removeprefix(f"{PREFIX}-")
+        if job not in self.jobs or execution.status == "SUCCEEDED" or self.services.control_plane_is_down:
+            return
+        detail = {
+            "executionArn": execution.arn,
+            "stateMachineArn": f"arn:aws:states:ap-northeast-1:000000000000:stateMachine:{execution.machine}",
+            "name": execution.name,
+            "status": execution.status,
+            "startDate": int(execution.start * 1000),
+            "stopDate": int(execution.end * 1000),
+        }
+        event = {"source": "aws.states", "time": iso_time(execution.end), "detail": detail}
+        for delay in self.faults.event_delays():
+            self._nursery.start_soon(self._deliver, event, delay)
+
+    async def _deliver(self, event: dict[str, Any], delay: float) -> None:
+        await trio.sleep(delay)
+        self.janitor(event)
+
+
+@contextmanager
+def _same_order_every_time(seed: str) -> Iterator[None]:
+    """Trio shuffles what is ready to run; the shuffle comes from the seed."""
+    core = trio._core._run  # noqa: SLF001 - trio offers this to Hypothesis alone
+    before = core._r, core._ALLOW_DETERMINISTIC_SCHEDULING  # noqa: SLF001 - the same
+    core._r, core._ALLOW_DETERMINISTIC_SCHEDULING = random.Random(seed), True  # type: ignore[misc]  # noqa: SLF001
+    try:
+        yield
+    finally:
+        core._r, core._ALLOW_DETERMINISTIC_SCHEDULING = before  # type: ignore[misc]  # noqa: SLF001
+
+
+def simulate(
+    story: Callable[[World], Awaitable[None]],
+    *,
+    faults: Faults | None = None,
+    seed: str = "0",
+    engine: EngineBehaviour | None = None,
+) -> World:
+    """Tells a story in a world of its own, in virtual time; whatever still runs at its end is dropped."""
+    worlds: list[World] = []
+
+    async def main() -> None:
+        async with trio.open_nursery() as nursery:
+            world = World(
+                nursery,
+                faults=faults or Planned(),
+                seed=seed,
+                engine=engine or EngineBehaviour(on_task_timeout="stop", on_abort="stop"),
+            )
+            worlds.append(world)
+            await story(world)
+            nursery.cancel_scope.cancel()
+
+    with _same_order_every_time(seed):
+        trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))
+    (world,) = worlds
+    assert not world.observer.violations, world.timeline.text()
+    return world
