@@ -26,9 +26,9 @@ _OPTIMISED = {
 def optimised_failure(service: str, botocore_name: str, error: ApiError) -> TaskFailed:
     """What an optimised integration makes of a refusal: ``DynamoDB.ConditionalCheckFailedException``."""
     prefix, unmodelled, told = _OPTIMISED[service]
-    modelled = error.code in service_model(botocore_name).shape_names
+    modelled = _modelled(botocore_name, error.code)
     # DynamoDB's own validation is not in its API model, yet it is shown under its code (recorded).
-    code = error.code if modelled or service == "dynamodb" else unmodelled
+    code = modelled or (error.code if service == "dynamodb" else unmodelled)
     if service in {"states", "sns"} and modelled and not code.endswith("Exception"):
         code += "Exception"
     details = "; ".join(
@@ -45,9 +45,17 @@ def optimised_failure(service: str, botocore_name: str, error: ApiError) -> Task
 
 def sdk_failure(prefix: str, botocore_name: str, error: ApiError) -> TaskFailed:
     """What an aws-sdk integration makes of a refusal: ``Sfn.ExecutionDoesNotExistException``."""
-    modelled = error.code in service_model(botocore_name).shape_names
-    name = error.code if modelled else f"{prefix}Exception"
+    name = _modelled(botocore_name, error.code) or f"{prefix}Exception"
     if not name.endswith("Exception"):
         name += "Exception"
     details = f"Service: {prefix}, Status Code: {error.status}, Request ID: {uuid.uuid4()}"
     return TaskFailed(f"{prefix}.{name}", f"{error.message} ({details})")
+
+
+def _modelled(botocore_name: str, code: str) -> str | None:
+    """The exception's name in the API model, which is not always the code on the wire (SNS: ``NotFound``)."""
+    model = service_model(botocore_name)
+    if code in model.shape_names:
+        return code
+    shape = model.shape_for_error_code(code)
+    return None if shape is None else str(shape.name)
