@@ -43,7 +43,7 @@ class ClientSource(Protocol):
     """Anything that hands out AWS clients by service name; a ``boto3.Session`` is one."""
 
     @property
-    def client(self) -> Any:  # noqa: ANN401 - boto3 makes its clients at run time
+    def client(self) -> Any:
         """A callable from service name to client."""
 
 

@@ -232,6 +232,8 @@ class _JobBody(Part):
     """Absent or null: the job starts only by hand."""
     image: Image = None  # type: ignore[assignment]
     """The image of the job's containers."""
+    claim_container: Annotated[bool, Field(strict=True)] = False
+    """true: the image is not built on nightlatch's, so a container of ours claims the lock before it."""
     lock: Lock
     steps: Annotated[list[Step], Field(min_length=1, max_length=40)]
     """Run one after the other."""

@@ -81,13 +81,18 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A job in one environment."""
+    """A job in one environment.
+
+    ``claim_container``: the image is not built on nightlatch's own, so it cannot claim the lock itself; a
+    container of ours does it before the job's container starts.
+    """
 
     name: str
     description: str
     schedule: Schedule | None
     lock: LockSettings
     image: str
+    claim_container: bool
     steps: tuple[Step, ...]
 
     @property
@@ -121,6 +126,7 @@ def job_of(name: str, merged: Mapping[str, Any]) -> Job:
         schedule=_schedule_of(schedule) if schedule is not None else None,
         lock=LockSettings(lock["key"], lock["on_conflict"], lock["max_wait_minutes"], lock["max_waiters"]),
         image=merged["image"],
+        claim_container=merged.get("claim_container", False),
         steps=tuple(_step_of(step) for step in merged["steps"]),
     )
 

@@ -28,6 +28,7 @@ _TYPES = {
     "float_type": ("a number", "write the number without quotes"),
     "dict_type": ("a mapping", "write `key: value` lines below it, indented"),
     "model_type": ("a mapping", "write `key: value` lines below it, indented"),
+    "bool_type": ("true or false", "write true or false without quotes"),
     "list_type": ("a list", "write it in brackets: [a, b]"),
 }
 _RANGES: dict[str, Callable[[dict[str, Any]], str]] = {

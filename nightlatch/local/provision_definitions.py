@@ -21,9 +21,12 @@ Request = dict[str, Any]
 OUR_ENTRY_POINT = ["python", "-m", "tasks", "run"]
 """How our task image starts: the runtime claims the lock, then runs the job as its child."""
 
+OUR_IMAGE = "nightlatch"
+
 RUNS_TIME_TO_LIVE = {"Enabled": True, "AttributeName": "ttl"}
 LOCKS_TIME_TO_LIVE = dict(TIME_TO_LIVE)
 
+_CLAIM_FOLDER = "/nightlatch"
 _START_EXECUTION = "arn:{partition}:scheduler:::aws-sdk:sfn:startExecution"
 _LONGEST_EVENT_AGE = 86400
 _MOST_DELIVERY_ATTEMPTS = 185
@@ -58,8 +61,27 @@ def role_arn(installation: Installation, name: str) -> str:
 
 def task_definition(job: Job, step: Step, installation: Installation) -> Request:
     """The task definition of one step: what runs, with how much, for how long after SIGTERM."""
-    environment = [{"name": name, "value": value} for name, value in sorted(step.environment.items())]
-    return {
+    logs = {
+        "logDriver": "awslogs",
+        "options": {
+            "awslogs-group": installation.log_group,
+            "awslogs-region": installation.region,
+            "awslogs-stream-prefix": job.name,
+            # A log service that stalls must not stall the job; the buffer holds the worst burst.
+            "mode": "non-blocking",
+            "max-buffer-size": "25m",
+        },
+    }
+    container: Request = {
+        "name": "job",
+        "image": job.image,
+        "essential": True,
+        "command": list(step.command),
+        "environment": [{"name": name, "value": value} for name, value in sorted(step.environment.items())],
+        "stopTimeout": step.stop_grace_seconds,
+        "logConfiguration": logs,
+    }
+    request: Request = {
         "family": installation.family(job.name, step.name),
         "requiresCompatibilities": ["FARGATE"],
         "networkMode": "awsvpc",
@@ -67,29 +89,34 @@ def task_definition(job: Job, step: Step, installation: Installation) -> Request
         "memory": str(step.memory),
         "executionRoleArn": role_arn(installation, "execution"),
         "taskRoleArn": role_arn(installation, "task"),
-        "containerDefinitions": [
-            {
-                "name": "job",
-                "image": job.image,
-                "essential": True,
-                "entryPoint": OUR_ENTRY_POINT,
-                "command": list(step.command),
-                "environment": environment,
-                "stopTimeout": step.stop_grace_seconds,
-                "logConfiguration": {
-                    "logDriver": "awslogs",
-                    "options": {
-                        "awslogs-group": installation.log_group,
-                        "awslogs-region": installation.region,
-                        "awslogs-stream-prefix": job.name,
-                        # A log service that stalls must not stall the job; the buffer holds the worst burst.
-                        "mode": "non-blocking",
-                        "max-buffer-size": "25m",
-                    },
-                },
-            }
-        ],
+        "containerDefinitions": [container],
     }
+    if job.claim_container:
+        _claim_before(request, container, logs)
+    else:
+        container["entryPoint"] = OUR_ENTRY_POINT
+    return request
+
+
+def _claim_before(request: Request, container: Request, logs: Request) -> None:
+    """Let a container of ours claim the lock before one that is not ours starts.
+
+    The token lies in a file of the volume that both see.
+    """
+    mount = {"sourceVolume": "nightlatch", "containerPath": _CLAIM_FOLDER}
+    claim = {
+        "name": "claim",
+        "image": OUR_IMAGE,
+        "essential": False,
+        "entryPoint": ["python", "-m", "tasks"],
+        "command": ["claim", "--directory", _CLAIM_FOLDER],
+        "mountPoints": [{**mount, "readOnly": False}],
+        "logConfiguration": logs,
+    }
+    container["dependsOn"] = [{"containerName": "claim", "condition": "SUCCESS"}]
+    container["mountPoints"] = [{**mount, "readOnly": True}]
+    request["containerDefinitions"] = [claim, container]
+    request["volumes"] = [{"name": "nightlatch"}]
 
 
 def machine_values(installation: Installation) -> dict[str, str]:

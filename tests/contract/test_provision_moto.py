@@ -41,6 +41,7 @@ JOBS = """\
   by-hand:
     lock: { key: hand }
     image: registry.example/news@sha256:0123
+    claim_container: true
     steps:
       - { name: go, command: [go], timeout_minutes: 1 }
 """
@@ -140,6 +141,22 @@ def test_a_task_definition_says_what_runs(house: House) -> None:
     options = container["logConfiguration"]["options"]
     assert options["awslogs-group"] == f"/{PREFIX}/tasks"
     assert options["awslogs-stream-prefix"] == "nightly"
+
+
+def test_an_image_that_is_not_ours_starts_behind_a_container_that_claims(house: House) -> None:
+    house.provision()
+
+    reply = house.client("ecs").describe_task_definition(taskDefinition=f"{PREFIX}-by-hand-go")
+
+    claim, job = reply["taskDefinition"]["containerDefinitions"]
+    assert (claim["name"], claim["image"], claim["essential"]) == ("claim", "nightlatch", False)
+    assert [*claim["entryPoint"], *claim["command"]] == [
+        *("python", "-m", "tasks", "claim", "--directory", "/nightlatch"),
+    ]
+    assert (job["name"], job["image"]) == ("job", "registry.example/news@sha256:0123")
+    assert job["dependsOn"] == [{"containerName": "claim", "condition": "SUCCESS"}]
+    assert "entryPoint" not in job
+    assert [mount["readOnly"] for mount in (*claim["mountPoints"], *job["mountPoints"])] == [False, True]
 
 
 def test_a_machine_has_its_jobs_settings_as_a_literal(house: House) -> None:

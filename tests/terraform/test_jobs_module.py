@@ -49,6 +49,7 @@ def _as_terraform_has_it(job: Job, installation: Installation) -> dict[str, Any]
         "name": job.name,
         "description": job.description,
         "image": job.image,
+        "claim_container": job.claim_container,
         "schedule": asdict(job.schedule) if job.schedule else None,
         "lock": asdict(job.lock),
         "steps": steps,

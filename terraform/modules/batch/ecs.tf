@@ -56,9 +56,7 @@ locals {
       { name = name, valueFrom = arn }
     ]
   }
-  mounts = concat(
-    var.read_only_root ? [{ sourceVolume = "scratch", containerPath = "/tmp", readOnly = false }] : [],
-  )
+  mounts = var.read_only_root ? [{ sourceVolume = "scratch", containerPath = "/tmp", readOnly = false }] : []
 
   job_containers = {
     for key, step in local.steps : key => merge(
@@ -73,40 +71,36 @@ locals {
         environment            = local.environment_of[key]
         secrets                = local.secrets_of[key]
         stopTimeout            = step.stop_grace_seconds
-        mountPoints = concat(
-          local.mounts,
-          contains(keys(var.claimed_images), step.job) ? [{ sourceVolume = local.claim_volume, containerPath = local.claim_folder, readOnly = true }] : [],
-        )
-        logConfiguration = local.log_configuration[step.job]
+        logConfiguration       = local.log_configuration[step.job]
+        mountPoints = concat(local.mounts, [
+          for folder in [local.claim_folder] : { sourceVolume = local.claim_volume, containerPath = folder, readOnly = true }
+          if step.claim_container
+        ])
       },
       # An image of ours claims by itself. Any other starts only when the claim container has done so.
-      contains(keys(var.claimed_images), step.job)
-      ? { dependsOn = [{ containerName = "claim", condition = "SUCCESS" }] }
-      : { entryPoint = local.entry_point },
+      step.claim_container ? null : { entryPoint = local.entry_point },
+      step.claim_container ? { dependsOn = [{ containerName = "claim", condition = "SUCCESS" }] } : null,
     )
   }
+  # It reads the run's variables, its grant among them, from the overrides of its own task.
   claim_containers = {
     for key, step in local.steps : key => [
-      for claimed in [for name, it in var.claimed_images : it if name == step.job] : {
+      for image in [var.claim_image] : {
         name                   = "claim"
-        image                  = lookup(var.images, claimed.claim_image, claimed.claim_image)
+        image                  = lookup(var.images, image, image)
         essential              = false
         entryPoint             = ["python", "-m", "tasks"]
         command                = ["claim", "--directory", local.claim_folder]
         readonlyRootFilesystem = var.read_only_root
-        environment            = []
-        mountPoints = concat(
-          local.mounts,
-          [{ sourceVolume = local.claim_volume, containerPath = local.claim_folder, readOnly = false }],
-        )
-        logConfiguration = local.log_configuration[step.job]
-      }
+        logConfiguration       = local.log_configuration[step.job]
+        mountPoints            = concat(local.mounts, [{ sourceVolume = local.claim_volume, containerPath = local.claim_folder, readOnly = false }])
+      } if step.claim_container
     ]
   }
   volumes_of = {
     for key, step in local.steps : key => concat(
-      var.read_only_root ? ["scratch"] : [],
-      contains(keys(var.claimed_images), step.job) ? [local.claim_volume] : [],
+      [for name in ["scratch"] : name if var.read_only_root],
+      [for name in [local.claim_volume] : name if step.claim_container],
     )
   }
 

@@ -48,6 +48,15 @@ locals {
           Condition = { StringLike = { "s3:prefix" = ["checkpoints/${step.job}/*", "outputs/${step.job}/*"] } }
         },
       ],
+      [
+        for resource in [local.task_arns] : {
+          Sid       = "ReadOwnAssignment"
+          Effect    = "Allow"
+          Action    = "ecs:DescribeTasks"
+          Resource  = resource
+          Condition = local.in_the_cluster
+        } if step.claim_container
+      ],
       local.key_statements,
     )
   }

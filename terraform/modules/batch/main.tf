@@ -21,7 +21,7 @@ locals {
   jobs           = module.jobs.jobs
   scheduled_jobs = { for name, job in local.jobs : name => job if job.schedule != null }
   steps = merge([
-    for name, job in local.jobs : { for step in job.steps : "${name}/${step.name}" => merge(step, { job = name, image = job.image, lock_key = job.lock.key }) }
+    for name, job in local.jobs : { for step in job.steps : "${name}/${step.name}" => merge(step, { job = name, image = job.image, claim_container = job.claim_container, lock_key = job.lock.key }) }
   ]...)
 
   lock_table        = "${local.prefix}-locks"

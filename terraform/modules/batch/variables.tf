@@ -46,15 +46,10 @@ variable "repository_arns" {
   default     = []
 }
 
-variable "claimed_images" {
-  type        = map(object({ claim_image = string }))
-  description = "Jobs whose image is not built on nightlatch's: job to the nightlatch image whose container claims the lock before the job's container starts."
-  default     = {}
-
-  validation {
-    condition     = alltrue([for job in values(var.claimed_images) : job.claim_image != ""])
-    error_message = "claim_image must name an image."
-  }
+variable "claim_image" {
+  type        = string
+  description = "The nightlatch image whose container claims the lock for jobs with claim_container: true; a name of `images` or a reference."
+  default     = "nightlatch"
 }
 
 variable "environment_variables" {

@@ -15,7 +15,7 @@ locals {
   step_keys     = concat(keys(local.defaults.step), ["name", "command", "timeout_minutes"])
   lock_keys     = concat(keys(local.defaults.lock), ["key"])
   schedule_keys = concat(keys(local.defaults.schedule), ["cron", "rate", "at", "alert_after_minutes"])
-  job_keys      = ["description", "schedule", "image", "lock", "steps", "environments"]
+  job_keys      = ["description", "schedule", "image", "claim_container", "lock", "steps", "environments"]
   retry_pattern = "^(launch|infrastructure|spot|start|out_of_memory|timeout|exit|exit_([1-9]|[1-9][0-9]|1[0-9][0-9]|2[0-4][0-9]|25[0-5]))$"
   name_pattern  = "^[a-z][a-z0-9-]{0,40}$"
 
@@ -65,6 +65,7 @@ locals {
     for name, job in local.jobs : [for text, bad in {
       "malformed job name"                                             = !can(regex(local.name_pattern, name))
       "reserved job name"                                              = contains(["janitor", "watchdog", "janitor-sweep"], name) || endswith(name, "-watchdog")
+      "claim_container must be true or false"                          = !contains(["true", "false"], jsonencode(job.claim_container))
       "no lock key"                                                    = job.lock.key == ""
       "on_conflict must be skip, wait, replace or fail"                = !contains(["skip", "wait", "replace", "fail"], job.lock.on_conflict)
       "no steps"                                                       = length(job.steps) == 0

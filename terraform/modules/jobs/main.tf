@@ -80,6 +80,8 @@ locals {
       name        = name
       description = try(local.changes[name].description, job.description, "")
       image       = try(local.changes[name].image, job.image, local.defaults.image)
+      # The image is not built on nightlatch's: a container of ours claims the lock before it.
+      claim_container = try(local.changes[name].claim_container, job.claim_container, false)
       schedule = local.scheduled[name] ? {
         expression = try(coalesce(
           lookup(local.schedule[name], "cron", null),
