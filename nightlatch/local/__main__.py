@@ -1,4 +1,4 @@
-"""``python -m nightlatch.local``: run the local AWS in the foreground. ``nightlatch local up`` starts this."""
+"""``python -m nightlatch.local``: the local AWS in the foreground; ``nightlatch local up`` starts this."""
 
 from __future__ import annotations
 

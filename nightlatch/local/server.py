@@ -38,8 +38,8 @@ async def serve(
     """Run the local AWS until cancelled.
 
     ``task_status`` is started with the endpoint's URL once every service has its state back.
-    When cancelled, running executions end as ABORTED after their tasks were stopped (SIGTERM, ``stopTimeout``,
-    SIGKILL); their status events reach the rules at the next start.
+    When cancelled, running executions end as ABORTED after their tasks were stopped (SIGTERM,
+    ``stopTimeout``, SIGKILL); their status events reach the rules at the next start.
 
     Raises:
         LocalStartError: The state directory or the port is taken.

@@ -38,7 +38,8 @@ class StateDirectory:
             held = (self.path / "server.lock").open("a+", encoding="utf-8")
         except OSError as error:
             raise LocalStartError(
-                f"The state directory {self.path} cannot be used: {error.strerror}. Choose another with --state."
+                f"The state directory {self.path} cannot be used: {error.strerror}. "
+                "Choose another with --state."
             ) from error
         try:
             fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)

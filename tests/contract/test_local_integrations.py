@@ -55,7 +55,11 @@ def test_the_four_item_operations_and_a_failed_condition(run: Run, local_aws: Lo
     key = {"k": {"S": "a"}}
     put = task(
         "dynamodb:putItem",
-        {"TableName": table, "Item": {**key, "n": {"N": "1"}}, "ConditionExpression": "attribute_not_exists(k)"},
+        {
+            "TableName": table,
+            "Item": {**key, "n": {"N": "1"}},
+            "ConditionExpression": "attribute_not_exists(k)",
+        },
     )
     assert run(put)["status"] == "SUCCEEDED"
     refused = run(put)
@@ -97,11 +101,27 @@ def test_prefixes_differ_between_the_optimised_and_the_sdk_form(run: Run, table:
 @pytest.mark.parametrize(
     ("resource", "arguments", "told"),
     [
-        ("dynamodb:getItem", {"TableName": "t", "key": {}}, 'The field "key" is not supported by Step Functions'),
-        ("dynamodb:putItem", {"TableName": "t", "ReturnValuesOnConditionCheckFailure": "ALL_OLD"}, "not supported"),
-        ("ecs:runTask.sync", {"TaskDefinition": "t", "StartedBy": "me"}, 'The field "StartedBy" is not supported'),
+        (
+            "dynamodb:getItem",
+            {"TableName": "t", "key": {}},
+            'The field "key" is not supported by Step Functions',
+        ),
+        (
+            "dynamodb:putItem",
+            {"TableName": "t", "ReturnValuesOnConditionCheckFailure": "ALL_OLD"},
+            "not supported",
+        ),
+        (
+            "ecs:runTask.sync",
+            {"TaskDefinition": "t", "StartedBy": "me"},
+            'The field "StartedBy" is not supported',
+        ),
         ("ecs:runTask.sync", {"TaskDefinition": "t", "Count": 2}, 'The field "Count" is not supported'),
-        ("ecs:runTask", {"TaskDefinition": "t", "Overrides": {"containerOverrides": []}}, '"containerOverrides"'),
+        (
+            "ecs:runTask",
+            {"TaskDefinition": "t", "Overrides": {"containerOverrides": []}},
+            '"containerOverrides"',
+        ),
         ("aws-sdk:sfn:describeExecution", {"executionArn": "x"}, 'The field "executionArn" is not supported'),
         ("aws-sdk:sfn:describeNothing", {}, "describeNothing"),
         ("dynamodb:getItem", {"TableName": 1}, "must be a string"),
@@ -118,7 +138,9 @@ def test_wrong_fields_fail_at_run_time_and_nothing_catches_them(
 
 def test_sdk_calls_use_pascal_case_both_ways(run: Run, states: Any, name: str) -> None:
     machine = create(states, name, PASS)
-    started = run(task("aws-sdk:sfn:startExecution", {"StateMachineArn": machine, "Name": "n", "Input": "{}"}))
+    started = run(
+        task("aws-sdk:sfn:startExecution", {"StateMachineArn": machine, "Name": "n", "Input": "{}"})
+    )
     output = json.loads(started["output"])
     assert output["ExecutionArn"].endswith(f":{name}:n")
     assert output["StartDate"].endswith("Z")
@@ -140,7 +162,9 @@ def test_ecs_errors_are_named_by_both_forms(run: Run, local_aws: LocalAws, name:
     network = {"AwsvpcConfiguration": {"Subnets": ["subnet-1"]}}
     arguments = {**nowhere, "NetworkConfiguration": network}
     assert run(task("ecs:runTask.sync", arguments))["error"] == "ECS.ClientException"
-    assert run(task("aws-sdk:ecs:stopTask", {"Task": "0" * 32, "Cluster": "none"}))["error"].startswith("Ecs.")
+    assert run(task("aws-sdk:ecs:stopTask", {"Task": "0" * 32, "Cluster": "none"}))["error"].startswith(
+        "Ecs."
+    )
 
 
 def test_a_message_may_be_json_and_reaches_the_queue(run: Run, local_aws: LocalAws, name: str) -> None:
@@ -155,17 +179,24 @@ def test_a_message_may_be_json_and_reaches_the_queue(run: Run, local_aws: LocalA
     assert (message["Message"], message["Subject"]) == ('{"a":1}', "s")
     sent = run(task("sqs:sendMessage", {"QueueUrl": queue, "MessageBody": {"b": 2}}))
     assert sent["status"] == "SUCCEEDED"
-    assert run(task("sns:publish", {"TopicArn": topic + "x", "Message": "m"}))["error"] == "SNS.NotFoundException"
+    assert (
+        run(task("sns:publish", {"TopicArn": topic + "x", "Message": "m"}))["error"]
+        == "SNS.NotFoundException"
+    )
 
 
 def test_a_child_execution_is_waited_for_and_its_output_parsed(run: Run, states: Any, name: str) -> None:
     machine = create(states, name, PASS)
-    parsed = json.loads(run(task("states:startExecution.sync:2", {"StateMachineArn": machine, "Input": {"a": 1}}))["output"])
+    parsed = json.loads(
+        run(task("states:startExecution.sync:2", {"StateMachineArn": machine, "Input": {"a": 1}}))["output"]
+    )
     assert (parsed["Status"], parsed["Output"], parsed["Input"]) == ("SUCCEEDED", {"done": True}, {"a": 1})
     assert isinstance(parsed["StartDate"], int)
     text = json.loads(run(task("states:startExecution.sync", {"StateMachineArn": machine}))["output"])
     assert json.loads(text["Output"]) == {"done": True}
-    short = json.loads(run(task("states:startExecution", {"StateMachineArn": machine, "Name": "once"}))["output"])
+    short = json.loads(
+        run(task("states:startExecution", {"StateMachineArn": machine, "Name": "once"}))["output"]
+    )
     assert set(short) == {"ExecutionArn", "StartDate"}
     again = run(task("states:startExecution", {"StateMachineArn": machine, "Name": "once"}))
     assert again["error"] in {"StepFunctions.ExecutionAlreadyExistsException", None}
@@ -184,7 +215,9 @@ def test_a_failed_child_fails_its_parent_with_the_description(run: Run, states: 
 def test_stopping_the_parent_stops_the_child_first(states: Any, name: str) -> None:
     child = create(states, f"{name}-c", WAIT)
     parent = create(
-        states, name, one_state(task("states:startExecution.sync:2", {"StateMachineArn": child, "Name": "kid"}))
+        states,
+        name,
+        one_state(task("states:startExecution.sync:2", {"StateMachineArn": child, "Name": "kid"})),
     )
     execution = states.start_execution(stateMachineArn=parent)["executionArn"]
     kid = child.replace(":stateMachine:", ":execution:") + ":kid"

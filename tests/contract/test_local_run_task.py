@@ -50,7 +50,12 @@ def arguments(local_aws: LocalAws, name: str) -> Callable[..., dict[str, Any]]:
             cpu="256",
             memory="512",
             containerDefinitions=[
-                {"name": "job", "image": "nightlatch", "command": ["python", "-c", program, *words], "stopTimeout": 2}
+                {
+                    "name": "job",
+                    "image": "nightlatch",
+                    "command": ["python", "-c", program, *words],
+                    "stopTimeout": 2,
+                }
             ],
         )
         return {
@@ -59,7 +64,9 @@ def arguments(local_aws: LocalAws, name: str) -> Callable[..., dict[str, Any]]:
             "LaunchType": "FARGATE",
             "Group": f"nightlatch:{name}",
             "NetworkConfiguration": {"AwsvpcConfiguration": {"Subnets": ["subnet-1"]}},
-            "Overrides": {"ContainerOverrides": [{"Name": "job", "Environment": [{"Name": "X", "Value": "7"}]}]},
+            "Overrides": {
+                "ContainerOverrides": [{"Name": "job", "Environment": [{"Name": "X", "Value": "7"}]}]
+            },
         }
 
     return make
@@ -153,7 +160,8 @@ def test_a_timeout_ends_the_state_only_after_the_process_is_gone(
     assert stopped["stopCode"] == "UserInitiated"
     assert stopped["containers"][0]["exitCode"] == 137
     assert stopped["stoppedReason"] == (
-        f"The Task state in AWS Step Functions execution [{execution}] which was managing this resource was aborted"
+        f"The Task state in AWS Step Functions execution [{execution}] which was managing "
+        "this resource was aborted"
     )
     states.stop_execution(executionArn=execution)
 

@@ -36,10 +36,18 @@ def _refused(call: Any, **request: Any) -> str:
 
 
 def test_a_machine_is_created_once_described_updated_listed_and_deleted(states: Any, name: str) -> None:
-    created = states.create_state_machine(name=name, definition=PASS, roleArn=ROLE, tags=[{"key": "a", "value": "b"}])
+    created = states.create_state_machine(
+        name=name, definition=PASS, roleArn=ROLE, tags=[{"key": "a", "value": "b"}]
+    )
     again = states.create_state_machine(name=name, definition=PASS, roleArn=ROLE)
-    assert (again["stateMachineArn"], again["creationDate"]) == (created["stateMachineArn"], created["creationDate"])
-    assert _refused(states.create_state_machine, name=name, definition=WAIT, roleArn=ROLE) == "StateMachineAlreadyExists"
+    assert (again["stateMachineArn"], again["creationDate"]) == (
+        created["stateMachineArn"],
+        created["creationDate"],
+    )
+    assert (
+        _refused(states.create_state_machine, name=name, definition=WAIT, roleArn=ROLE)
+        == "StateMachineAlreadyExists"
+    )
     arn = created["stateMachineArn"]
     assert arn == f"arn:aws:states:ap-northeast-1:000000000000:stateMachine:{name}"
     described = states.describe_state_machine(stateMachineArn=arn)
@@ -95,7 +103,8 @@ def test_validate_accepts_a_good_definition(states: Any) -> None:
 def test_express_machines_names_and_roles_are_checked(states: Any, name: str) -> None:
     create_it = states.create_state_machine
     assert (
-        _refused(create_it, name=name, definition=PASS, roleArn=ROLE, type="EXPRESS") == "StateMachineTypeNotSupported"
+        _refused(create_it, name=name, definition=PASS, roleArn=ROLE, type="EXPRESS")
+        == "StateMachineTypeNotSupported"
     )
     assert _refused(create_it, name="a b", definition=PASS, roleArn=ROLE) == "InvalidName"
     assert _refused(create_it, name=name, definition=PASS, roleArn="me") == "InvalidArn"
@@ -106,12 +115,16 @@ def test_versions_are_published_once_per_revision_and_guarded_by_aliases(states:
     arn, first = created["stateMachineArn"], created["stateMachineVersionArn"]
     assert first == f"{arn}:1"
     assert states.publish_state_machine_version(stateMachineArn=arn)["stateMachineVersionArn"] == first
-    second = states.update_state_machine(stateMachineArn=arn, definition=WAIT, publish=True)["stateMachineVersionArn"]
+    second = states.update_state_machine(stateMachineArn=arn, definition=WAIT, publish=True)[
+        "stateMachineVersionArn"
+    ]
     listed = states.list_state_machine_versions(stateMachineArn=arn)["stateMachineVersions"]
     assert [version["stateMachineVersionArn"] for version in listed] == [second, first]
     assert states.describe_state_machine(stateMachineArn=first)["definition"] == PASS
     routing = [{"stateMachineVersionArn": first, "weight": 100}]
-    alias = states.create_state_machine_alias(name="live", routingConfiguration=routing)["stateMachineAliasArn"]
+    alias = states.create_state_machine_alias(name="live", routingConfiguration=routing)[
+        "stateMachineAliasArn"
+    ]
     assert alias == f"{arn}:live"
     assert states.describe_state_machine_alias(stateMachineAliasArn=alias)["routingConfiguration"] == routing
     aliases = states.list_state_machine_aliases(stateMachineArn=arn)["stateMachineAliases"]
@@ -136,7 +149,9 @@ def test_the_same_name_and_input_while_running_is_one_start(states: Any, name: s
     arn = create(states, name, WAIT)
     with ThreadPoolExecutor(16) as pool:
         starts = list(
-            pool.map(lambda _: states.start_execution(stateMachineArn=arn, name="n", input='{"a":1}'), range(16))
+            pool.map(
+                lambda _: states.start_execution(stateMachineArn=arn, name="n", input='{"a":1}'), range(16)
+            )
         )
     assert len({(start["executionArn"], start["startDate"]) for start in starts}) == 1
     start = {"stateMachineArn": arn, "name": "n"}
@@ -159,14 +174,16 @@ def test_what_a_start_may_not_say(states: Any, name: str) -> None:
     assert _refused(start, stateMachineArn=arn, input=json.dumps("x" * 262_144)) == "ValidationException"
     assert _refused(start, stateMachineArn=f"{arn}-gone") == "StateMachineDoesNotExist"
     assert _refused(start, stateMachineArn="nonsense") == "InvalidArn"
-    assert _refused(states.describe_execution, executionArn=arn.replace("stateMachine", "execution") + ":no") == (
-        "ExecutionDoesNotExist"
-    )
+    assert _refused(
+        states.describe_execution, executionArn=arn.replace("stateMachine", "execution") + ":no"
+    ) == ("ExecutionDoesNotExist")
     assert _refused(states.start_sync_execution, stateMachineArn=arn) == "StateMachineTypeNotSupported"
 
 
 def test_describe_execution_shows_or_hides_data_and_no_redrive(states: Any, name: str) -> None:
-    execution = states.start_execution(stateMachineArn=create(states, name, PASS), input='{"a": 1}')["executionArn"]
+    execution = states.start_execution(stateMachineArn=create(states, name, PASS), input='{"a": 1}')[
+        "executionArn"
+    ]
     described = ended(states, execution)
     assert described["input"] == '{"a": 1}'
     assert json.loads(described["output"]) == {"done": True}
@@ -192,7 +209,9 @@ def test_a_running_execution_keeps_its_definition_through_update_and_delete(stat
 
 
 def test_history_pages_forwards_and_backwards_with_and_without_data(states: Any, name: str) -> None:
-    execution = states.start_execution(stateMachineArn=create(states, name, PASS), input='{"a":1}')["executionArn"]
+    execution = states.start_execution(stateMachineArn=create(states, name, PASS), input='{"a":1}')[
+        "executionArn"
+    ]
     ended(states, execution)
     pages = states.get_paginator("get_execution_history").paginate(
         executionArn=execution, PaginationConfig={"PageSize": 1}
@@ -206,10 +225,12 @@ def test_history_pages_forwards_and_backwards_with_and_without_data(states: Any,
     ]
     assert [event["id"] for event in events] == [1, 2, 3, 4]
     assert events[0]["executionStartedEventDetails"]["input"] == '{"a":1}'
-    backwards = states.get_execution_history(executionArn=execution, reverseOrder=True, includeExecutionData=False)
+    backwards = states.get_execution_history(
+        executionArn=execution, reverseOrder=True, includeExecutionData=False
+    )
     assert [event["id"] for event in backwards["events"]] == [4, 3, 2, 1]
     assert "input" not in backwards["events"][-1]["executionStartedEventDetails"]
-    assert _refused(states.get_execution_history, executionArn=execution, nextToken="bad") == "InvalidToken"  # noqa: S106 - a paging token
+    assert _refused(states.get_execution_history, executionArn=execution, nextToken="bad") == "InvalidToken"
 
 
 def test_executions_are_listed_newest_first_by_status_and_page(states: Any, name: str) -> None:
@@ -250,7 +271,7 @@ def test_a_callback_is_answered_beaten_and_too_late(states: Any, local_aws: Loca
     states.send_task_failure(taskToken=token, error="Mine", cause="why")
     described = ended(states, execution)
     assert (described["error"], described["cause"]) == ("Mine", "why")
-    assert _refused(states.send_task_heartbeat, taskToken="unknown") in {"TaskDoesNotExist", "InvalidToken"}  # noqa: S106 - no secret
+    assert _refused(states.send_task_heartbeat, taskToken="unknown") in {"TaskDoesNotExist", "InvalidToken"}
 
 
 def test_what_is_not_offered_is_refused_by_name(states: Any) -> None:

@@ -54,7 +54,8 @@ def _everything(aws: LocalAws) -> dict[str, Any]:
         "alarms": aws.client("cloudwatch").describe_alarms()["MetricAlarms"],
         "machines": machines,
         "executions": [
-            states.list_executions(stateMachineArn=machine["stateMachineArn"])["executions"] for machine in machines
+            states.list_executions(stateMachineArn=machine["stateMachineArn"])["executions"]
+            for machine in machines
         ],
     }
 
@@ -97,7 +98,11 @@ def _make_everything(aws: LocalAws) -> None:
         ScheduleExpression="cron(0 6 * * ? *)",
         ScheduleExpressionTimezone="Asia/Tokyo",
         FlexibleTimeWindow={"Mode": "OFF"},
-        Target={"Arn": "arn:aws:scheduler:::aws-sdk:sfn:startExecution", "RoleArn": "arn:aws:iam::0:role/r", "Input": "{}"},
+        Target={
+            "Arn": "arn:aws:scheduler:::aws-sdk:sfn:startExecution",
+            "RoleArn": "arn:aws:iam::0:role/r",
+            "Input": "{}",
+        },
     )
     aws.client("events").put_rule(Name="rule", EventPattern='{"source": ["aws.states"]}')
     aws.client("cloudwatch").put_metric_alarm(

@@ -44,7 +44,15 @@ class LocalAws:
 
     def start(self) -> None:
         """Start it and wait until it is ready; the port stays the same over restarts."""
-        command = [sys.executable, "-m", "nightlatch.local", "--port", str(self._port), "--state", str(self.state)]
+        command = [
+            sys.executable,
+            "-m",
+            "nightlatch.local",
+            "--port",
+            str(self._port),
+            "--state",
+            str(self.state),
+        ]
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 [*command, *self._options], cwd=_ROOT, env=clean_environment(), stdout=log, stderr=log

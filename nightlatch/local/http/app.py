@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     class Moto(Protocol):
         """What answers for everything that is not ours."""
 
-        async def handle(self, request: HttpRequest, found: Route | None = None) -> HttpReply: ...
+        async def handle(self, request: HttpRequest, found: Route | None = None) -> HttpReply:
+            """Answer one request."""
+            ...
 
     Handler = Callable[[HttpRequest], Awaitable[HttpReply]]
     Check = Callable[[str, str, dict[str, Any]], None]

@@ -36,7 +36,7 @@ def bind(port: int) -> socket.socket:
             else str(error.strerror or error).lower()
         )
         raise LocalStartError(
-            f"Port {port} cannot be used: {why}. Choose another with --port, or let one be found with --port 0."
+            f"Port {port} cannot be used: {why}. Choose another with --port, or have one found with --port 0."
         ) from error
     listener.listen(_BACKLOG)
     listener.setblocking(False)

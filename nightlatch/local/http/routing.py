@@ -45,6 +45,8 @@ _CBOR_PATH = re.compile(r"^/service/[^/]+/operation/(\w+)$")
 _READS = re.compile(
     r"^(Get|List|Describe|Head|BatchGet|Search|Lookup|Filter|Test|Validate|Check|Scan$|Query$|TransactGet|Is|Select|View)"
 )
+_OBJECT_WRITES = {"PUT": "PutObject", "DELETE": "DeleteObject"}
+_PART_WRITES = {"PUT": "UploadPart", "POST": "CompleteMultipartUpload", "DELETE": "AbortMultipartUpload"}
 # AssumeRole makes credentials that nobody here checks; remembering them would only fill the disk.
 _FORGOTTEN_SERVICES = frozenset({"sts"})
 
@@ -100,19 +102,15 @@ def s3_operation(request: HttpRequest) -> str:
     if not key or request.method in {"GET", "HEAD", "OPTIONS"}:
         return request.method
     query = parse_qs(request.query, keep_blank_values=True)
-    if request.method == "PUT" and not query.keys() - {"x-id"}:
-        return "CopyObject" if request.header("x-amz-copy-source") else "PutObject"
-    if request.method == "PUT" and "uploadId" in query:
-        return "UploadPart"
-    if request.method == "POST" and "uploads" in query:
+    if "uploadId" in query:
+        return _PART_WRITES.get(request.method, request.method)
+    if "uploads" in query:
         return "CreateMultipartUpload"
-    if request.method == "POST" and "uploadId" in query:
-        return "CompleteMultipartUpload"
-    if request.method == "DELETE" and "uploadId" in query:
-        return "AbortMultipartUpload"
-    if request.method == "DELETE" and not query.keys() - {"x-id"}:
-        return "DeleteObject"
-    return request.method
+    if query.keys() - {"x-id"}:
+        return request.method
+    if request.method == "PUT" and request.header("x-amz-copy-source"):
+        return "CopyObject"
+    return _OBJECT_WRITES.get(request.method, request.method)
 
 
 def s3_address(request: HttpRequest) -> tuple[str, str]:

@@ -24,7 +24,7 @@ class _RawBody(io.BytesIO):
 
 
 class BotocoreCaller:
-    """Calls moto through botocore's serialisers, without a socket. One caller at a time, in a worker thread."""
+    """Calls moto through botocore's serialisers, without a socket. One caller at a time, in a worker."""
 
     def __init__(self, engine: MotoEngine, region: str, host: str) -> None:
         self._engine = engine
@@ -83,7 +83,7 @@ class BotocoreCaller:
         signing_name = client.meta.service_model.signing_name
         # Nobody checks a signature here; its scope is what tells moto the service and the region.
         scope = f"AWS4-HMAC-SHA256 Credential=local/20260101/{self._region}/{signing_name}/aws4_request"
-        client.meta.events.register("before-send", partial(self._send, scope))
+        client.meta.events.register("before-send", partial(self._send, scope))  # type: ignore[arg-type]
         self._clients[service] = client
         return client
 
@@ -91,22 +91,15 @@ class BotocoreCaller:
         from botocore.awsrequest import AWSResponse  # noqa: PLC0415 - loaded with moto
 
         url = urlsplit(request.url)
-        headers = tuple(
-            (name.lower(), value.decode() if isinstance(value, bytes) else str(value))
-            for name, value in request.headers.items()
-        )
-        body = request.body or b""
-        if hasattr(body, "read"):
-            body = body.read()
-        if isinstance(body, str):
-            body = body.encode()
+        headers = tuple((name.lower(), _text(value)) for name, value in request.headers.items())
+        body = _bytes(request.body)
         target = url.path + (f"?{url.query}" if url.query else "")
         reply, self._wrote = self._engine.respond(
             HttpRequest(
                 request.method,
                 target or "/",
                 (*headers, ("host", self._host), ("authorization", scope)),
-                bytes(body),
+                body,
             )
         )
         return AWSResponse(request.url, reply.status, _Headers(reply.headers), _RawBody(reply.body))
@@ -122,6 +115,18 @@ def _epoch(value: Any) -> float:
     from botocore.utils import parse_timestamp  # noqa: PLC0415 - loaded with moto
 
     return float(parse_timestamp(value).timestamp())
+
+
+def _text(value: Any) -> str:
+    return value.decode() if isinstance(value, bytes) else str(value)
+
+
+def _bytes(body: Any) -> bytes:
+    if body is None:
+        return b""
+    if hasattr(body, "read"):
+        body = body.read()
+    return body.encode() if isinstance(body, str) else bytes(body)
 
 
 def _plain(value: Any) -> Any:

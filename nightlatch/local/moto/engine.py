@@ -8,7 +8,7 @@ import threading
 import time
 import zlib
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from nightlatch.local.http.routing import Route, route
 from nightlatch.local.moto import compaction, determinism, wsgi
@@ -72,7 +72,7 @@ class MotoEngine:
                 self.replayed += 1
                 if reply.status not in range(200, 500):
                     print(  # noqa: T201 - the server's own log
-                        f"nightlatch: request {entry.seq} ({entry.service} {entry.operation}) was acknowledged "
+                        f"nightlatch: request {entry.seq} ({entry.service} {entry.operation}) was accepted "
                         f"earlier but answered {reply.status} when it was replayed",
                         file=sys.stderr,
                     )
@@ -126,7 +126,7 @@ class MotoEngine:
         prefix = request.header("x-amz-target").partition(".")[0]
         application = self._applications.get(prefix)
         if application is None:
-            application = self._dispatcher.get_application(environ)
+            application = cast("Any", self._dispatcher.get_application(environ))
             if prefix:
                 self._applications[prefix] = application
         if len(sys.modules) != self._modules:

@@ -4,7 +4,7 @@ import json
 import sqlite3
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from nightlatch.local.api_error import ApiError
 from nightlatch.local.http.message import HttpRequest
@@ -119,10 +119,8 @@ class Journal:
 
     def outlines(self) -> list[Entry]:
         """Everything in order, without the bodies."""
-        columns = _COLUMNS.replace(", body", ", x''")
-        return [
-            _entry(row) for row in self._connection.execute(f"SELECT {columns} FROM request ORDER BY seq")
-        ]
+        query = f"SELECT {_COLUMNS} FROM request ORDER BY seq".replace(", body", ", x''")  # noqa: S608 - constant
+        return [_entry(row) for row in self._connection.execute(query)]
 
     def count(self) -> int:
         """How many requests are kept."""
@@ -206,17 +204,9 @@ class Journal:
             raise
 
 
-def _entry(row: tuple[object, ...]) -> Entry:
+def _entry(row: tuple[Any, ...]) -> Entry:
     seq, at, seed, service, operation, region, subject, method, target, headers, body = row
-    pairs = tuple((name, value) for name, value in json.loads(str(headers)))
-    request = HttpRequest(str(method), str(target), pairs, bytes(body))  # type: ignore[arg-type]
+    pairs = tuple((name, value) for name, value in json.loads(headers))
     return Entry(
-        int(seq),  # type: ignore[call-overload]
-        float(at),  # type: ignore[arg-type]
-        int(seed),  # type: ignore[call-overload]
-        str(service),
-        str(operation),
-        str(region),
-        str(subject),
-        request,
+        seq, at, seed, service, operation, region, subject, HttpRequest(method, target, pairs, bytes(body))
     )

@@ -205,8 +205,8 @@ def _checked_input(given: object) -> str:
     if len(given.encode()) > _LARGEST_INPUT:
         raise ApiError(
             "ValidationException",
-            f"1 validation error detected: Value at 'input' failed to satisfy constraint: Member must have length "
-            f"less than or equal to {_LARGEST_INPUT}",
+            f"1 validation error detected: Value at 'input' failed to satisfy constraint: Member must have "
+            f"length less than or equal to {_LARGEST_INPUT}",
         )
     try:
         json.loads(given)

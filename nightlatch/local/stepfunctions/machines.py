@@ -11,25 +11,27 @@ from nightlatch.local.stepfunctions.paging import page
 from nightlatch.local.stepfunctions.store import Row, Store, dumps, present
 
 if TYPE_CHECKING:
+    from nightlatch.local.stepfunctions.tags import Tags
     from statemachine.interpreter import Clock
 
 _NO_LOGGING = {"level": "OFF", "includeExecutionData": False}
 _NO_TRACING = {"enabled": False}
 _OWNED_KEY = {"type": "AWS_OWNED_KEY"}
-_MOST_TAGS = 50
 
 
 class Machines:
-    """State machines and their tags.
+    """State machines.
 
     Args:
         store: Where they are kept.
         clock: The time of day.
         prefix: ARN up to ``stateMachine:``.
+        tags: Keeps the tags.
     """
 
-    def __init__(self, store: Store, clock: Clock, prefix: str) -> None:
+    def __init__(self, store: Store, clock: Clock, prefix: str, tags: Tags) -> None:
         self._store = store
+        self._tags = tags
         self._clock = clock
         self._prefix = prefix
 
@@ -40,8 +42,8 @@ class Machines:
         if request.get("type", "STANDARD") != "STANDARD":
             raise ApiError(
                 "StateMachineTypeNotSupported",
-                "The local AWS runs STANDARD state machines only; Express workflows support neither .sync nor "
-                "callbacks, which jobs need.",
+                "The local AWS runs STANDARD state machines only; Express workflows support neither .sync "
+                "nor callbacks, which jobs need.",
             )
         if not request.get("publish") and request.get("versionDescription"):
             raise ApiError("ValidationException", "Version description can only be set when publish is true")
@@ -59,7 +61,7 @@ class Machines:
         with self._store.transaction():
             revision = self._add_revision(arn, now, definition, role, settings, first=True)
             self._store.insert("machine", arn=arn, name=name, created_at=now, revision=revision)
-            self._put_tags(arn, request.get("tags") or [])
+            self._tags.put(arn, request.get("tags") or [])
             version = (
                 self._publish(arn, request.get("versionDescription", ""), now)
                 if request.get("publish")
@@ -152,7 +154,7 @@ class Machines:
         return page(machines, request, "stateMachines")
 
     def delete(self, request: dict[str, Any]) -> dict[str, Any]:
-        """DeleteStateMachine: executions that are running go on to their end; no error where there is none."""
+        """DeleteStateMachine: running executions go on to their end; no error where none is."""
         arn = machine_arn(request.get("stateMachineArn")).arn
         with self._store.transaction():
             for table, column in (
@@ -182,30 +184,6 @@ class Machines:
             "truncated": len(diagnostics) < len(found),
         }
 
-    def tag(self, request: dict[str, Any]) -> dict[str, Any]:
-        """TagResource."""
-        arn = self._taggable(request)
-        with self._store.transaction():
-            self._put_tags(arn, request.get("tags") or [])
-        return {}
-
-    def untag(self, request: dict[str, Any]) -> dict[str, Any]:
-        """UntagResource."""
-        arn = self._taggable(request)
-        with self._store.transaction():
-            self._store.run_many(
-                "DELETE FROM tag WHERE arn = ? AND key = ?",
-                [(arn, key) for key in request.get("tagKeys") or []],
-            )
-        return {}
-
-    def tags(self, request: dict[str, Any]) -> dict[str, Any]:
-        """ListTagsForResource."""
-        rows = self._store.rows(
-            "SELECT key, value FROM tag WHERE arn = ? ORDER BY key", self._taggable(request)
-        )
-        return {"tags": [{"key": row["key"], "value": row["value"]} for row in rows]}
-
     def machine(self, arn: MachineArn) -> Row:
         """A machine's row.
 
@@ -227,8 +205,8 @@ class Machines:
         if arn.qualified:
             raise ApiError(
                 "ValidationException",
-                f"The ARN '{request['stateMachineArn']}' names a version or an alias; this operation takes the "
-                "state machine's own ARN.",
+                f"The ARN '{request['stateMachineArn']}' names a version or an alias; this operation takes "
+                "the state machine's own ARN.",
             )
         return self.machine(arn)
 
@@ -297,21 +275,6 @@ class Machines:
             **settings,
         )
         return revision
-
-    def _put_tags(self, arn: str, tags: list[dict[str, Any]]) -> None:
-        self._store.run_many(
-            "INSERT OR REPLACE INTO tag (arn, key, value) VALUES (?, ?, ?)",
-            [(arn, tag["key"], tag.get("value", "")) for tag in tags],
-        )
-        count = self._store.row("SELECT count(*) AS tags FROM tag WHERE arn = ?", arn)
-        if count is not None and count["tags"] > _MOST_TAGS:
-            raise ApiError("TooManyTags", f"A resource has at most {_MOST_TAGS} tags.")
-
-    def _taggable(self, request: dict[str, Any]) -> str:
-        arn = machine_arn(request.get("resourceArn"))
-        if arn.qualified or self._store.row("SELECT 1 FROM machine WHERE arn = ?", arn.arn) is None:
-            raise ApiError("ResourceNotFound", f"Resource not found: '{request['resourceArn']}'")
-        return arn.arn
 
 
 def _settings(request: dict[str, Any]) -> dict[str, str]:

@@ -20,8 +20,8 @@ def page_of(request: dict[str, Any]) -> tuple[int, int]:
     if not isinstance(size, int) or not 0 <= size <= _LARGEST_PAGE:
         raise ApiError(
             "ValidationException",
-            f"1 validation error detected: Value '{size}' at 'maxResults' failed to satisfy constraint: Member "
-            f"must have value less than or equal to {_LARGEST_PAGE}",
+            f"1 validation error detected: Value '{size}' at 'maxResults' failed to satisfy constraint: "
+            f"Member must have value less than or equal to {_LARGEST_PAGE}",
         )
     token = request.get("nextToken")
     if token is None:

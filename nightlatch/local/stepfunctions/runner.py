@@ -201,7 +201,7 @@ class Runner:
                     row, result, output, self._clock.now() if last is None else last.timestamp, heard=heard
                 )
         except ApiError as error:
-            # Nobody waits for an answer here. What the store still shows as RUNNING is ended at the next start.
+            # Nobody waits for an answer here. What the store still shows as RUNNING ends at the next start.
             print(f"nightlatch: the end of {row['arn']} was not stored: {error.message}", file=sys.stderr)  # noqa: T201 - the server's own log
             return
         if heard:
@@ -213,7 +213,8 @@ class Runner:
         self, row: Row, result: ExecutionResult, output: str | None, at: float, *, heard: bool = False
     ) -> None:
         self._store.run(
-            "UPDATE execution SET status = ?, stop_at = ?, output = ?, error = ?, cause = ?, announced = ? WHERE id = ?",
+            "UPDATE execution SET status = ?, stop_at = ?, output = ?, error = ?, cause = ?, announced = ? "
+            "WHERE id = ?",
             result.status,
             at,
             output,

@@ -11,6 +11,7 @@ from nightlatch.local.stepfunctions.integrations.dispatch import ServiceIntegrat
 from nightlatch.local.stepfunctions.machines import Machines
 from nightlatch.local.stepfunctions.runner import Runner
 from nightlatch.local.stepfunctions.store import Store
+from nightlatch.local.stepfunctions.tags import Tags
 from nightlatch.local.stepfunctions.versions import Versions
 from statemachine.interpreter import TokenError
 
@@ -63,7 +64,10 @@ class StepFunctions:
     ) -> None:
         self._store = Store(path)
         self._runner = Runner(self._store, clock, bus)
-        machines = Machines(self._store, clock, f"arn:{partition}:states:{region}:{account}:stateMachine:")
+        tags = Tags(self._store)
+        machines = Machines(
+            self._store, clock, f"arn:{partition}:states:{region}:{account}:stateMachine:", tags
+        )
         versions = Versions(self._store, clock, machines)
         executions = Executions(self._store, clock, machines, versions, self._runner)
         self._runner.integrations = ServiceIntegrations(aws, tasks=tasks, ended=self._runner.ended)
@@ -74,9 +78,9 @@ class StepFunctions:
             "ListStateMachines": machines.list,
             "DeleteStateMachine": machines.delete,
             "ValidateStateMachineDefinition": machines.validate,
-            "TagResource": machines.tag,
-            "UntagResource": machines.untag,
-            "ListTagsForResource": machines.tags,
+            "TagResource": tags.tag,
+            "UntagResource": tags.untag,
+            "ListTagsForResource": tags.list,
             "PublishStateMachineVersion": versions.publish,
             "ListStateMachineVersions": versions.list,
             "DeleteStateMachineVersion": versions.delete,

@@ -54,7 +54,7 @@ def not_redrivable(status: str) -> str:
     """Why an execution cannot be redriven."""
     if status in {"RUNNING", "SUCCEEDED"}:
         return f"Execution is {status} and cannot be redriven"
-    return "The local AWS redrives no executions: a redrive would go on without the lock. Start a new run instead."
+    return "The local AWS redrives nothing: a redrive would go on without the lock. Start a new run instead."
 
 
 def _milliseconds(seconds: float) -> int:

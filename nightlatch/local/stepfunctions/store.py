@@ -114,8 +114,8 @@ class Store:
             self._rollback()
             raise ApiError(
                 "StorageFullException",
-                f"The local AWS could not store this request ({error}), so it was refused and nothing changed. "
-                "Free disk space in the state directory and try again.",
+                f"The local AWS could not store this request ({error}), so it was refused and nothing "
+                "changed. Free disk space in the state directory and try again.",
                 507,
             ) from error
         except BaseException:

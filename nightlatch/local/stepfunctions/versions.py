@@ -60,8 +60,8 @@ class Versions:
             if any(route["stateMachineVersionArn"] == given for route in json.loads(alias["routing"])):
                 raise ApiError(
                     "ConflictException",
-                    f"Version to be deleted must not be referenced by an alias. Current list of aliases referencing "
-                    f"this version: [{alias['name']}]",
+                    f"Version to be deleted must not be referenced by an alias. Current list of aliases "
+                    f"referencing this version: [{alias['name']}]",
                 )
         with self._store.transaction():
             self._store.run("DELETE FROM version WHERE machine = ? AND number = ?", arn.arn, arn.version)

@@ -88,13 +88,24 @@ def _scalar(value: Any, shape: Shape) -> Any:
     if kind in {"float", "double"} and (isinstance(value, bool) or not isinstance(value, int | float)):
         raise _unfit(value, shape, "a number")
     if kind == "blob":
-        return value.encode() if isinstance(value, str) else value
+        return _blob(value, shape)
     if kind == "timestamp":
         try:
             return parse_iso_time(value) if isinstance(value, str) else float(value)
         except (TypeError, ValueError) as error:
             raise _unfit(value, shape, "a time stamp") from error
     return value
+
+
+def _blob(value: Any, shape: Shape) -> bytes:
+    if not isinstance(value, str):
+        raise _unfit(value, shape, "a string")
+    if _streams(shape):
+        return value.encode()
+    try:
+        return base64.b64decode(value, validate=True)
+    except ValueError as error:
+        raise _unfit(value, shape, "base64 text") from error
 
 
 def _unfit(value: Any, shape: Shape, wanted: str) -> TaskFailed:
@@ -131,16 +142,17 @@ def to_asl(value: Any, shape: Shape | None, time: Time) -> Any:
         return [to_asl(item, shape.member, time) for item in value]  # type: ignore[attr-defined]
     if kind == "map":
         return {key: to_asl(item, shape.value, time) for key, item in value.items()}  # type: ignore[attr-defined]
-    if kind == "timestamp":
+    return _scalar_to_asl(value, shape, time)
+
+
+def _scalar_to_asl(value: Any, shape: Shape, time: Time) -> Any:
+    if shape.type_name == "timestamp":
         return time(value.timestamp() if isinstance(value, dt.datetime) else float(value))
     if isinstance(value, bytes):
-        return value.decode("utf-8") if _is_text(value) else base64.b64encode(value).decode()
+        # A streaming body (S3) is text in a state machine, any other blob (DynamoDB's B) base64.
+        return value.decode("utf-8", "replace") if _streams(shape) else base64.b64encode(value).decode()
     return value
 
 
-def _is_text(value: bytes) -> bool:
-    try:
-        value.decode("utf-8")
-    except UnicodeDecodeError:
-        return False
-    return True
+def _streams(shape: Shape) -> bool:
+    return bool(shape.serialization.get("streaming"))

@@ -59,7 +59,8 @@ class RunTask:
         """Wait for the task's end and give it in ASL's spelling.
 
         Raises:
-            TaskFailed: ``States.TaskFailed`` with the task as JSON: an essential container did not exit with 0.
+            TaskFailed: ``States.TaskFailed`` with the task as JSON: an essential container did not exit
+                with 0.
         """
         task = await self._tasks.wait_stopped(submitted["Tasks"][0]["TaskArn"])
         shown: dict[str, Any] = to_asl(task, service_model("ecs").shape_for("Task"), millisecond_times)
@@ -74,8 +75,8 @@ class RunTask:
         """Stop the task and wait until it is gone."""
         task = submitted["Tasks"][0]
         reason = (
-            f"The Task state in AWS Step Functions execution [{request.execution_arn}] which was managing this "
-            "resource was aborted"
+            f"The Task state in AWS Step Functions execution [{request.execution_arn}] which was managing "
+            "this resource was aborted"
         )
         try:
             await self._aws.call(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 from nightlatch.local.stepfunctions.integrations.casing import service_model
 from statemachine.interpreter import TaskFailed
@@ -57,5 +57,6 @@ def _modelled(botocore_name: str, code: str) -> str | None:
     model = service_model(botocore_name)
     if code in model.shape_names:
         return code
-    shape = model.shape_for_error_code(code)
+    # types-botocore has the argument as an int.
+    shape: Any = model.shape_for_error_code(cast("Any", code))
     return None if shape is None else str(shape.name)

@@ -112,17 +112,22 @@ def problem_of(resource: str) -> str | None:
     found = _RESOURCE.match(resource)
     if not found:
         return (
-            f"The resource provided {resource} is not recognized. The value is not a valid resource ARN of a service "
-            "integration; functions and activities are not offered here"
+            f"The resource provided {resource} is not recognized. The value is not a valid resource ARN of a "
+            "service integration; functions and activities are not offered here"
         )
     sdk, service, action, pattern = found[1], found[2], found[3], found[4] or ""
-    if sdk:
-        if service not in SDK_SERVICES:
-            return f"aws-sdk service {service} is not offered here; offered are {', '.join(SDK_SERVICES)}"
-        if pattern not in {"", ".waitForTaskToken"}:
-            return f"{pattern} is not supported by aws-sdk integrations"
-        return None
-    name = f"{service}:{action}"
+    return _sdk_problem(service, pattern) if sdk else _optimised_problem(f"{service}:{action}", pattern)
+
+
+def _sdk_problem(service: str, pattern: str) -> str | None:
+    if service not in SDK_SERVICES:
+        return f"aws-sdk service {service} is not offered here; offered are {', '.join(SDK_SERVICES)}"
+    if pattern not in {"", ".waitForTaskToken"}:
+        return f"{pattern} is not supported by aws-sdk integrations"
+    return None
+
+
+def _optimised_problem(name: str, pattern: str) -> str | None:
     if name not in PARAMETERS:
         return f"integration {name} is not offered here; offered are aws-sdk: and {', '.join(PARAMETERS)}"
     if pattern not in _PATTERNS.get(name, {""}):
