@@ -37,6 +37,7 @@ class _Field:
     low: int
     high: int
     names: dict[str, int]
+    increments: bool = True
 
     def value(self, text: str) -> int:
         number = self.names.get(text.upper(), int(text) if text.isdecimal() and text.isascii() else None)
@@ -55,6 +56,8 @@ class _Field:
         span, slash, step_text = item.partition("/")
         step = 1
         if slash:
+            if not self.increments:
+                raise ScheduleError(f"{self.name}: {item!r} has a slash, which this field does not take")
             if not (step_text.isdecimal() and step_text.isascii() and int(step_text) > 0):
                 raise ScheduleError(f"{self.name}: {item!r} has no positive increment after the slash")
             step = int(step_text)
@@ -75,7 +78,7 @@ _MINUTE = _Field("minutes", 0, 59, {})
 _HOUR = _Field("hours", 0, 23, {})
 _DAY = _Field("day of month", 1, 31, {})
 _MONTH = _Field("month", 1, 12, _MONTHS)
-_WEEKDAY = _Field("day of week", 1, 7, _WEEKDAYS)
+_WEEKDAY = _Field("day of week", 1, 7, _WEEKDAYS, increments=False)
 _YEAR = _Field("year", FIRST_YEAR, LAST_YEAR, {})
 
 
