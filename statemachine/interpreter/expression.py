@@ -232,8 +232,6 @@ _SAME_CONTEXT = (
 )
 # … and where they see an item of the value before them.
 _OWN_CONTEXT = ("predicate", "stages", "group", "terms", "expr", "pattern", "update", "delete")
-# Names being bound, which refer to nothing.
-_BOUND = {("lambda", "arguments"), ("bind", "lhs")}
 
 
 def _walk(node: Any, *, in_context: bool) -> Iterator[tuple[Any, bool]]:
@@ -246,8 +244,7 @@ def _walk(node: Any, *, in_context: bool) -> Iterator[tuple[Any, bool]]:
         return
     yield node, in_context
     for name in _SAME_CONTEXT:
-        if (getattr(node, "type", None), name) not in _BOUND:
-            yield from _walk(getattr(node, name, None), in_context=in_context)
+        yield from _walk(getattr(node, name, None), in_context=in_context)
     steps = getattr(node, "steps", None) or []
     yield from _walk(steps[:1], in_context=in_context)
     yield from _walk(steps[1:], in_context=True)

@@ -446,3 +446,12 @@ def test_a_timed_out_machine_shows_one_event_that_follows_nothing() -> None:
     assert shape(ran)[-2:] == [("WaitStateEntered", 0), ("ExecutionTimedOut", 0)]
     assert ran.events[-1].details == {"executionTimedOutEventDetails": {"error": "States.Timeout"}}
     assert ran.at("ExecutionTimedOut") == [7.0]
+
+
+def test_a_faulty_integration_in_a_branch_leaves_no_aborted_event() -> None:
+    services = ScriptedIntegrations()
+    services.on("T", reply=lambda _: 1 // 0)
+
+    ran = play(definition("P", {"P": parallel({"T": task()})}), services)
+
+    assert ran.types[-3:] == ["TaskStarted", "TaskFailed", "ExecutionFailed"]

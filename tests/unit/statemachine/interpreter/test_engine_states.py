@@ -357,3 +357,14 @@ def test_json_in_and_out_stays_json() -> None:
     services.on("T", reply=TaskFailed("Made.Up", json.dumps({"é": 1}, ensure_ascii=False)))
 
     assert failure_of(play(definition("T", {"T": task()}), services)) == ("Made.Up", '{"é": 1}')
+
+
+def test_a_parallel_inside_an_iteration_still_sees_the_item() -> None:
+    leaf = {"Type": "Pass", "Output": "{% $states.context.Map.Item %}", "End": True}
+    inner = {"Type": "Parallel", "Branches": [{"StartAt": "L", "States": {"L": leaf}}], "End": True}
+    processor = {"StartAt": "I", "States": {"I": inner}}
+
+    ran = play(definition("M", map_state(ItemProcessor=processor)), given=["a", "b"])
+
+    assert ran.result is not None
+    assert ran.result.output == [[{"Index": 0, "Value": "a"}], [{"Index": 1, "Value": "b"}]]

@@ -376,3 +376,13 @@ def test_every_attempt_has_a_token_of_its_own() -> None:
     tokens = {call.request.token for call in services.calls}
     assert len(tokens) == 3
     assert None not in tokens
+
+
+def test_work_is_stopped_when_watching_it_breaks() -> None:
+    services = ScriptedIntegrations()
+    services.on("T", reply={}, work=Work(seconds=10, result=lambda _: 1 // 0, stop_seconds=5))
+
+    ran = play(definition("T", {"T": task(SYNC)}), services)
+
+    assert ended(ran)[:2] == ("FAILED", "States.Runtime")
+    assert services.calls[0].stop_asked_at == 10.0
