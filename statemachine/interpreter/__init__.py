@@ -4,19 +4,20 @@
     result = await run(machine, context, integrations, clock=SystemClock(), on_event=events.append,
                        tokens=TaskTokens(), random=random.Random())
 
-Runs: Pass, Task, Choice, Wait, Succeed, Fail, Parallel, Map (inline and distributed); variables, Arguments and
-Output; Retry and Catch with all their fields; timeouts and heartbeats; request-response, `.sync`, `.sync:2` and
-`.waitForTaskToken`; AWS's context object, error names, limits and history events.
+Runs: Pass, Task, Choice, Wait, Succeed, Fail, Parallel, Map (inline and distributed); variables, Arguments
+and Output; Retry and Catch with all their fields; timeouts and heartbeats; request-response, `.sync`,
+`.sync:2` and `.waitForTaskToken`; AWS's context object, error names, limits and history events.
 
 Refused by `Machine.parse`, with the state's name and the reason: JSONPath, function and activity ARNs,
-Credentials, Express children, ItemBatcher, ResultWriter, items in other forms than a JSON array, and whatever is
-no Amazon States Language.
+Credentials, Express children, ItemBatcher, ResultWriter, items in other forms than a JSON array, and
+whatever is no Amazon States Language.
 
 Differs from AWS, on purpose:
 
-- A state ends only after the work it cancelled is gone (see `Behaviour` for the harsher choices). AWS stops work
-  as well as it can and promises nothing after a task's own timeout; no definition of ours may rely on more.
-- An expression is ended by the number of its steps and not by the clock, so that a simulation repeats itself.
+- A state ends only after the work it cancelled is gone (see `Behaviour` for the harsher choices). AWS stops
+  work as well as it can and promises nothing after a task's own timeout; no definition of ours may rely on
+  more.
+- An expression is ended by the number of its steps, not by the clock, so that a simulation repeats itself.
 - There is no redrive.
 """
 
