@@ -7,6 +7,7 @@ from contextlib import nullcontext
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from nightlatch.cli.documents import run_document
 from nightlatch.cli.live import view_for
 from nightlatch.cli.log_text import log_text
 from nightlatch.cli.settings import Format
@@ -80,7 +81,7 @@ def attend(
             tries=[f"nightlatch watch {run.run}", f"nightlatch stop {run.run}"],
         )
     if how is not Attend.WATCH and invocation.out.machine and how is not Attend.LOGS:
-        invocation.out.document("observation", seen)
+        invocation.out.document("run", run_document(seen))
     return conclude(invocation, seen.run, fail_on_skip=fail_on_skip)
 
 
@@ -150,7 +151,7 @@ def conclude(invocation: Invocation, run: Run, *, fail_on_skip: bool = False) ->
         ("class", run.failure_class or ""),
         ("exit code", "" if run.exit_code is None else str(run.exit_code)),
         ("why", run.reason or run.error or ""),
-        ("after", took + (f", {run.attempts} attempts" if (run.attempts or 0) > 1 else "")),
+        ("after", took + (f", {run.attempt_count} attempts" if (run.attempt_count or 0) > 1 else "")),
     ]
     tries = [f"nightlatch logs {run.run}", f"nightlatch show {run.run}"]
     if run.step:

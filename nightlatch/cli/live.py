@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from nightlatch.cli.changes import Changes, attempt_text, progress_text
+from nightlatch.cli.documents import run_document
 from nightlatch.cli.output import STYLES
 from nightlatch.cli.settings import Format
 from nightlatch.cli.times import span
@@ -71,10 +72,10 @@ class Lines:
         if self._out.form is Format.JSON:
             # A single document comes at the end; until then there is nothing to print.
             if not seen.run.running:
-                self._out.document("observation", seen)
+                self._out.document("run", run_document(seen))
         elif self._out.form is Format.JSONL:
             if lines:
-                self._out.document("observation", seen)
+                self._out.document("run", run_document(seen))
         elif self._out.form is Format.TABLE:
             for line in lines:
                 self._out.line(f"{seen.at.astimezone():%H:%M:%S}  {line}")

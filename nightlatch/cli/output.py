@@ -74,15 +74,10 @@ class Column(Generic[T]):
 def plain(value: Any) -> Any:
     """The JSON form of a typed result.
 
-    Dataclasses become objects, moments ISO text, enums their value, spans numbers. Fields whose name
-    begins with an underscore are left out.
+    Dataclasses become objects, moments ISO text, enums their value, spans numbers.
     """
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {
-            field.name: plain(getattr(value, field.name))
-            for field in dataclasses.fields(value)
-            if not field.name.startswith("_")
-        }
+        return {field.name: plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
     if isinstance(value, Mapping):
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, datetime):
@@ -132,10 +127,10 @@ class Output:
         self.console.file.flush()
 
     def document(self, kind: str, value: Any) -> None:
-        """One JSON document (also under `jsonl`, on a single line)."""
+        """One JSON document, on a single line under `jsonl`; a list stands under the name of its kind."""
         body = plain(value)
         whole = {"schema_version": SCHEMA_VERSION, "kind": kind}
-        whole.update(body if isinstance(body, dict) else {"items": body})
+        whole.update(body if isinstance(body, dict) else {kind: body})
         indent = 2 if self.form is Format.JSON else None
         self.raw(json.dumps(whole, indent=indent, ensure_ascii=False) + "\n")
 
@@ -154,7 +149,7 @@ class Output:
             self.document(kind, list(items))
         elif self.form is Format.JSONL:
             for item in items:
-                self.document(kind, item)
+                self.document(kind.removesuffix("s"), item)
         elif self.form is Format.NAME:
             for item in items:
                 self.line(name(item))

@@ -39,12 +39,7 @@ class Observation:
     phase: str
     progress: Progress | None
     lock: LockStatus | None
-    _lines: tuple[LogLine, ...] = ()
-
-    @property
-    def lines(self) -> tuple[LogLine, ...]:
-        """Log lines since the look before."""
-        return self._lines
+    lines: tuple[LogLine, ...] = ()
 
     @property
     def attempt(self) -> Attempt | None:
@@ -90,7 +85,7 @@ class Watcher:
             phase=_phase(self._run, trail.state, trail.current, lock),
             progress=meter.latest if meter else None,
             lock=lock,
-            _lines=tuple(lines),
+            lines=tuple(lines),
         )
 
     def _read_lines(self, attempts: tuple[Attempt, ...]) -> list[LogLine]:

@@ -80,7 +80,7 @@ class Run:
     reason: str | None = None
     failure_class: str | None = None
     exit_code: int | None = None
-    attempts: int | None = None
+    attempt_count: int | None = None
     held_by: HeldBy | None = None
     error: str | None = None
 
@@ -159,7 +159,7 @@ def from_execution(job: str, described: Mapping[str, Any]) -> Run:
         reason=result.get("reason") or (cause if not result else None) or None,
         failure_class=result.get("class") or None,
         exit_code=_whole(result.get("exit_code")),
-        attempts=_whole(result.get("attempts")),
+        attempt_count=_whole(result.get("attempts")),
         held_by=_held_by(result.get("held_by")),
         error=error,
     )
@@ -183,7 +183,7 @@ def from_record(item: Mapping[str, Any]) -> Run:
         reason=item.get("reason") or item.get("cause") or None,
         failure_class=item.get("class") or None,
         exit_code=_whole(item.get("exit_code")),
-        attempts=_whole(item.get("attempts")),
+        attempt_count=_whole(item.get("attempts")),
         held_by=_held_by(item.get("held_by")),
         error=item.get("error") or None,
     )

@@ -11,7 +11,6 @@ from nightlatch.cli.known import chosen_jobs, known_jobs
 from nightlatch.cli.output import Cell, Column
 from nightlatch.cli.registration import command
 from nightlatch.cli.times import span
-from nightlatch.operations.errors import OperationError
 from nightlatch.operations.job_status import JobStatus, declared_status, list_jobs, troubled
 from nightlatch.operations.locks import STALE
 
@@ -54,17 +53,9 @@ def jobs(
 
 
 def _found(invocation: Invocation, *, offline: bool) -> list[JobStatus]:
-    catalog = invocation.maybe_catalog
-    if not offline:
-        try:
-            return list_jobs(invocation.deployment, known_jobs(invocation), catalog)
-        except OperationError as error:
-            # A laptop whose local AWS is down can still list its jobs. Any other environment must answer.
-            if error.code != "LOCAL-001" or catalog is None:
-                raise
-            invocation.talk.note(f"{error.message}: this is what {catalog.path.name} says")
-            invocation.talk.hint("nightlatch local up --detach")
-    return [declared_status(invocation.catalog, job, invocation.now()) for job in invocation.catalog.jobs]
+    if offline:
+        return [declared_status(invocation.catalog, job, invocation.now()) for job in invocation.catalog.jobs]
+    return list_jobs(invocation.deployment, known_jobs(invocation), invocation.maybe_catalog)
 
 
 def next_text(status: JobStatus) -> Cell:

@@ -11,6 +11,7 @@ from nightlatch.cli.attendance import lock_key
 from nightlatch.cli.changes import attempt_text, progress_text
 from nightlatch.cli.commands.history import run_note
 from nightlatch.cli.commands.jobs import lock_text, next_text
+from nightlatch.cli.documents import run_document
 from nightlatch.cli.invocation import Invocation
 from nightlatch.cli.known import known_jobs
 from nightlatch.cli.output import Cell, Seconds
@@ -115,7 +116,10 @@ def _show_run(invocation: Invocation, name: str) -> None:
     run = find_run(deployment, name, known_jobs(invocation))
     key = lock_key(invocation, deployment, run.job) if run.running else None
     seen = Watcher(deployment, run, lock_key=key).look()
-    invocation.out.record("run", seen, name=run.run, view=lambda shown: run_view(invocation, shown))
+    if invocation.out.machine:
+        invocation.out.document("run", run_document(seen))
+    else:
+        invocation.out.record("run", seen, name=run.run, view=lambda shown: run_view(invocation, shown))
     if run.running:
         invocation.talk.hint(f"nightlatch watch {run.run}")
     elif seen.attempts:
