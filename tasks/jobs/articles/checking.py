@@ -110,7 +110,7 @@ class Checker:
     def _give_up(self, host: Host) -> Iterator[tuple[str, Finding]]:
         """One finding about the host, said of each of its pictures, without asking for them."""
         while (work := self._next_of(host)) is not None:
-            detail = f"{host.name} did not answer any more"
+            detail = f"{host.name} did not answer any more ({host.last_trouble})"
             yield work[0].url, Finding(Verdict.HOST_DOWN, detail=detail)
             if self._stop():
                 return
@@ -123,7 +123,7 @@ class Checker:
         if answer.trouble is None or answer.status:
             host.succeeded(now)
         else:
-            host.failed(answer.trouble, asked_at, now)
+            host.failed(answer.trouble, probe.url, asked_at, now)
         outcome = probe.take(answer)
         if answer.status in _LESS:
             wanted = outcome.seconds if isinstance(outcome, Later) and outcome.for_host else 0.0

@@ -14,7 +14,7 @@ _HOST_TROUBLE: Final = {Trouble.TIMEOUT, Trouble.DNS, Trouble.TLS, Trouble.REFUS
 class Politeness:
     """Limits for a host.
 
-    `failures_to_open` failures one after another, with no success since the first of them was asked, mean
+    `failures_to_open` pictures that fail one after another, with no success since they were asked for, mean
     that the host is down: nothing is asked of it for `cooldown` seconds, then one picture is tried; after
     `trials` such tries in vain it is given up for this run.
     """
@@ -36,9 +36,10 @@ class Host:
         self.exhausted = False
         self.paused_until = 0.0
         self.given_up = False
+        self.last_trouble = ""
         self._politeness = politeness
         self._limit = float(politeness.connections)
-        self._failures = 0
+        self._failing: set[str] = set()
         self._trials = 0
         self._open = False
         self._last_success = float("-inf")
@@ -52,7 +53,8 @@ class Host:
     def succeeded(self, now: float) -> None:
         """The host answered something, good or bad."""
         self._last_success = now
-        self._failures = self._trials = 0
+        self._failing.clear()
+        self._trials = 0
         self._open = False
         self._limit = min(self._politeness.connections, self._limit + 1 / max(1.0, self._limit))
 
@@ -61,16 +63,21 @@ class Host:
         self._limit = max(1.0, self._limit / 2)
         self.paused_until = max(self.paused_until, now + seconds)
 
-    def failed(self, trouble: Trouble, asked_at: float, now: float) -> None:
-        """No answer. Counts against the host only if nothing has succeeded since the request was made."""
+    def failed(self, trouble: Trouble, url: str, asked_at: float, now: float) -> None:
+        """No answer for the picture `url`.
+
+        Counts against the host only if nothing has succeeded since the request was made, and once for each
+        picture, however often it is tried.
+        """
         if trouble not in _HOST_TROUBLE or self._last_success >= asked_at:
             return
+        self.last_trouble = trouble.value
         if self._open:
             self._trials += 1
             self.given_up = self._trials >= self._politeness.trials
             self.paused_until = now + (0.0 if self.given_up else self._politeness.cooldown)
             return
-        self._failures += 1
-        if self._failures >= self._politeness.failures_to_open:
+        self._failing.add(url)
+        if len(self._failing) >= self._politeness.failures_to_open:
             self._open = True
             self.paused_until = now + self._politeness.cooldown

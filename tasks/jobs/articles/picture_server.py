@@ -41,6 +41,7 @@ _REASONS: Final = {
     503: "Service Unavailable",
 }
 _PAGE: Final = b"<!DOCTYPE html><html><title>Sorry</title><p>We looked everywhere.</html>"
+_BLOCK: Final = 1 << 18
 _TLS_HANDSHAKE: Final = b"\x16"
 _LONGEST_REQUEST: Final = 32_768
 _RANGE: Final = re.compile(r"bytes=(\d*)-(\d*)\Z")
@@ -243,8 +244,9 @@ class PictureServer:
                 await asyncio.sleep(1)
         elif kind == "endless":
             await reply.begin(200, headers)
+            block = body * (1 + _BLOCK // max(1, len(body)))
             while True:
-                await reply.write(body)
+                await reply.write(block)
         elif kind == "short-body":
             await reply.begin(200, {**headers, "Content-Length": str(len(body) + 1000)})
             await reply.write(body)

@@ -26,7 +26,7 @@ from tasks.jobs.articles.verdicts import Finding, Verdict
 
 MOST_REDIRECTS: Final = 10
 # A body that is longer is not read to its end.
-LONGEST_BODY: Final = 64 << 20
+LONGEST_BODY: Final = 16 << 20
 
 
 class Trouble(StrEnum):

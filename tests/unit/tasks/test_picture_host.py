@@ -28,41 +28,48 @@ def test_a_host_that_asks_for_less_gets_less_and_recovers_slowly() -> None:
 def test_failures_in_a_row_rest_the_host_and_vain_trials_give_it_up() -> None:
     host = Host("a", POLITENESS)
     for second in range(3):
-        host.failed(Trouble.TIMEOUT, asked_at=second, now=second + 1)
+        host.failed(Trouble.TIMEOUT, f"/{second}", asked_at=second, now=second + 1)
     assert not host.may_start(7.9)
     assert host.may_start(8)
     host.active = 1
     assert not host.may_start(8)  # one trial, no more
     host.active = 0
-    host.failed(Trouble.REFUSED, asked_at=8, now=9)
+    host.failed(Trouble.REFUSED, "/x", asked_at=8, now=9)
     assert not host.given_up
     assert not host.may_start(10)
-    host.failed(Trouble.REFUSED, asked_at=14, now=15)
+    host.failed(Trouble.REFUSED, "/x", asked_at=14, now=15)
     assert host.given_up
 
 
 def test_one_success_forgives_everything() -> None:
     host = Host("a", POLITENESS)
     for second in range(3):
-        host.failed(Trouble.DNS, asked_at=second, now=second + 1)
+        host.failed(Trouble.DNS, f"/{second}", asked_at=second, now=second + 1)
     host.succeeded(20)
     host.active = 3
     assert host.may_start(20)
-    host.failed(Trouble.DNS, asked_at=21, now=22)
+    host.failed(Trouble.DNS, "/x", asked_at=21, now=22)
     assert host.may_start(22)
 
 
 def test_hanging_files_of_a_living_host_do_not_count_against_it() -> None:
     host = Host("a", POLITENESS)
     host.succeeded(now=5)
-    for _ in range(10):
-        host.failed(Trouble.TIMEOUT, asked_at=4, now=24)
+    for number in range(10):
+        host.failed(Trouble.TIMEOUT, f"/{number}", asked_at=4, now=24)
     assert host.may_start(24)
 
 
 def test_what_says_nothing_of_the_host_does_not_count() -> None:
     host = Host("a", POLITENESS)
     for second in range(10):
-        host.failed(Trouble.PARTIAL, asked_at=second, now=second + 1)
-        host.failed(Trouble.BLOCKED, asked_at=second, now=second + 1)
+        host.failed(Trouble.PARTIAL, f"/{second}", asked_at=second, now=second + 1)
+        host.failed(Trouble.BLOCKED, f"/{second}", asked_at=second, now=second + 1)
     assert host.may_start(20)
+
+
+def test_tries_of_one_picture_count_once() -> None:
+    host = Host("a", POLITENESS)
+    for second in range(10):
+        host.failed(Trouble.DNS, "/same", asked_at=second, now=second + 1)
+    assert host.may_start(10)
