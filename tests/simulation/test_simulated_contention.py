@@ -2,6 +2,9 @@
 
 import pytest
 
+from lock import events
+from lock.model import Holder
+from lock.rules import apply
 from statemachine.interpreter import Behaviour as Engine
 from tests.simulation.world.ecs import FOREVER, Behaviour
 from tests.simulation.world.faults import Planned
@@ -102,7 +105,9 @@ def test_waiters_run_in_the_order_they_came() -> None:
         await working(world, "first")
         for name in ("second", "third", "fourth"):
             runs.append(world.start(name))
-            await world.until(lambda name=name: name in [w.run for w in world.locks.items["articles"].waiting])
+            await world.until(
+                lambda name=name: name in [w.run for w in world.locks.items["articles"].waiting]
+            )
         full = await world.run("fifth")
         assert full.output["outcome"] == "skipped"
         assert "3 are waiting already" in full.output["reason"]
@@ -317,10 +322,6 @@ def test_a_dead_head_does_not_hold_up_the_line() -> None:
 
 
 def test_a_direct_holder_cannot_be_replaced_and_counts_by_its_lease() -> None:
-    from lock import events
-    from lock.model import Holder
-    from lock.rules import apply
-
     async def story(world: World) -> None:
         world.add_job()
         now = int(world.clock.now() * 1000)

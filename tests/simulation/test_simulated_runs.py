@@ -60,7 +60,9 @@ def test_what_was_asked_for_reaches_the_container() -> None:
             return Behaviour()
 
         world.behave = behave
-        await world.run("r1", params={"pages": "10", "who": "ü'\"<"}, requested_by="ann@desk", reason="because")
+        await world.run(
+            "r1", params={"pages": "10", "who": "ü'\"<"}, requested_by="ann@desk", reason="because"
+        )
         (record,) = world.runs.records()
         assert record["requested_by"] == "ann@desk"
         assert record["request_reason"] == "because"
@@ -86,7 +88,11 @@ def test_steps_run_one_after_another_each_with_a_grant_of_its_own() -> None:
             *("re_arm_after_success", "claim"),
             "release",
         ]
-        assert [environment["NIGHTLATCH_STEP"] for environment in environments(world)] == ["one", "two", "three"]
+        assert [environment["NIGHTLATCH_STEP"] for environment in environments(world)] == [
+            "one",
+            "two",
+            "three",
+        ]
         assert len({environment["NIGHTLATCH_GRANT"] for environment in environments(world)}) == 3
         assert free(world)
 
@@ -104,7 +110,9 @@ def environments(world: World) -> list[dict[str, str]]:
         (Behaviour(exit_code=64), "failed", "Nightlatch.Failed", "exit_64", 64),
         (Behaviour(exit_code=70), "failed", "Nightlatch.Failed", "exit_70", 70),
         (
-            Behaviour(exit_code=137, container_reason="OutOfMemoryError: container killed due to memory usage"),
+            Behaviour(
+                exit_code=137, container_reason="OutOfMemoryError: container killed due to memory usage"
+            ),
             "failed",
             "Nightlatch.Failed",
             "out_of_memory",
@@ -194,7 +202,9 @@ def test_each_class_is_retried_as_often_as_configured(
         run = await world.run("run-1")
         assert run.report["attempts"] == retries + 1
         assert run.report["class"].startswith(failure_class)
-        assert [e["NIGHTLATCH_ATTEMPT"] for e in environments(world)] == [str(n + 1) for n in range(retries + 1)]
+        assert [e["NIGHTLATCH_ATTEMPT"] for e in environments(world)] == [
+            str(n + 1) for n in range(retries + 1)
+        ]
         assert len({e["NIGHTLATCH_GRANT"] for e in environments(world)}) == retries + 1
         assert free(world)
 

@@ -239,7 +239,9 @@ class Ecs:
             if late > 0:
                 self._observer.overdue(task.name, late)
         if code == 0:
-            self._observer.finished.add((task.environment["NIGHTLATCH_RUN"], task.environment["NIGHTLATCH_STEP"]))
+            self._observer.finished.add(
+                (task.environment["NIGHTLATCH_RUN"], task.environment["NIGHTLATCH_STEP"])
+            )
         return code
 
     async def _job(self, task: Task, told_at: float, killed_at: float) -> int:

@@ -141,7 +141,9 @@ class Executions:
     def list_machines(self) -> dict[str, Any]:
         """ListStateMachines."""
         machines = [{"Name": name, "StateMachineArn": f"{ARN}:stateMachine:{name}"} for name in self.machines]
-        return {"StateMachines": [*machines, {"Name": "other", "StateMachineArn": f"{ARN}:stateMachine:other"}]}
+        return {
+            "StateMachines": [*machines, {"Name": "other", "StateMachineArn": f"{ARN}:stateMachine:other"}]
+        }
 
     def stop(self, arn: str, error: str | None = None, cause: str | None = None) -> dict[str, Any]:
         """StopExecution; for one that has ended it does nothing."""

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeAlias
 
 import trio
 
@@ -13,6 +13,8 @@ from tests.simulation.world.executions import Executions
 from tests.simulation.world.faults import Call, Faults, through
 from tests.simulation.world.lock_table import LockTable
 from tests.simulation.world.runs_table import RunsTable
+
+Handler: TypeAlias = Callable[[dict[str, Any]], dict[str, Any]]
 
 # Error names carry the service's prefix; mind the letters.
 _PREFIX = {
@@ -45,7 +47,7 @@ class Services:
         self.published: list[dict[str, Any]] = []
         self.launch_refusals: list[str] = []
         self.control_plane_is_down = False
-        self._calls: dict[tuple[str, str], Callable[[dict[str, Any]], dict[str, Any]]] = {
+        self._calls: dict[tuple[str, str], Handler] = {
             ("dynamodb", "updateItem"): locks.update,
             ("dynamodb", "getItem"): locks.get,
             ("dynamodb", "putItem"): runs.put,
@@ -59,7 +61,9 @@ class Services:
                 a["ExecutionArn"], metadata_only=a.get("IncludedData") == "METADATA_ONLY"
             ),
             ("sfn", "stopExecution"): lambda a: executions.stop(a["ExecutionArn"], a["Error"], a["Cause"]),
-            ("sfn", "listExecutions"): lambda a: executions.list_executions(a["StateMachineArn"], a["StatusFilter"]),
+            ("sfn", "listExecutions"): lambda a: executions.list_executions(
+                a["StateMachineArn"], a["StatusFilter"]
+            ),
             ("sfn", "listStateMachines"): lambda _: executions.list_machines(),
             ("sns", "publish"): self._publish,
         }

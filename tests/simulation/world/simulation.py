@@ -20,7 +20,7 @@ from tests.simulation.world.observer import Observer
 from tests.simulation.world.runs_table import RunsTable
 from tests.simulation.world.services import Services
 from tests.simulation.world.timeline import Timeline
-from tests.support.definitions import PREFIX, VALUES, definition, settings
+from tests.support.definitions import PREFIX, definition, settings
 
 from lock.expressions import CLAIM  # isort: skip
 
@@ -49,9 +49,7 @@ class World:
         behave: what the next task does, by family and environment; several may be queued in `behaviours`.
     """
 
-    def __init__(
-        self, nursery: trio.Nursery, *, faults: Faults, seed: str, engine: EngineBehaviour
-    ) -> None:
+    def __init__(self, nursery: trio.Nursery, *, faults: Faults, seed: str, engine: EngineBehaviour) -> None:
         self.clock = TrioClock()
         self.faults = faults
         self.timeline = Timeline(self.clock.now)
@@ -112,7 +110,9 @@ class World:
     def janitor(self, given: Any = None) -> Execution:
         """Start a janitor: a sweep unless told otherwise."""
         self._janitors += 1
-        return self.executions.start(f"{PREFIX}-janitor", f"janitor-{self._janitors}", given or {"sweep": True})
+        return self.executions.start(
+            f"{PREFIX}-janitor", f"janitor-{self._janitors}", given or {"sweep": True}
+        )
 
     async def sweep(self) -> Execution:
         """A sweep, to its end."""
@@ -130,7 +130,7 @@ class World:
     async def until(self, condition: Callable[[], bool], within: float = 7200) -> None:
         """Wait for something to become true, in virtual time."""
         with trio.move_on_after(within):
-            while not condition():
+            while not condition():  # noqa: ASYNC110 - the condition is anything, and the time is virtual
                 await trio.sleep(0.5)
             return
         raise AssertionError(f"it did not happen within {within} s:\n{self.timeline.text()}")
@@ -212,13 +212,13 @@ class World:
 @contextmanager
 def _same_order_every_time(seed: str) -> Iterator[None]:
     """Trio shuffles what is ready to run; the shuffle comes from the seed."""
-    core = trio._core._run  # noqa: SLF001 - trio offers this to Hypothesis alone
-    before = core._r, core._ALLOW_DETERMINISTIC_SCHEDULING  # noqa: SLF001 - the same
-    core._r, core._ALLOW_DETERMINISTIC_SCHEDULING = random.Random(seed), True  # type: ignore[misc]  # noqa: SLF001
+    core = trio._core._run
+    before = core._r, core._ALLOW_DETERMINISTIC_SCHEDULING
+    core._r, core._ALLOW_DETERMINISTIC_SCHEDULING = random.Random(seed), True  # type: ignore[misc]
     try:
         yield
     finally:
-        core._r, core._ALLOW_DETERMINISTIC_SCHEDULING = before  # type: ignore[misc]  # noqa: SLF001
+        core._r, core._ALLOW_DETERMINISTIC_SCHEDULING = before  # type: ignore[misc]
 
 
 def simulate(
