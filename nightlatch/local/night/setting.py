@@ -72,7 +72,7 @@ class Setting:
             "PATH": bin_first,
             "NIGHTLATCH_STATE": str(self.state),
             "NIGHTLATCH_FILE": str(self.night_jobs),
-            "NIGHTLATCH_ARTICLES_URL": self.database,
+            "ARTICLES_URL": self.database,
             _MARK: str(self.root),
         }
 
@@ -104,7 +104,7 @@ class Setting:
 
     def start_pictures(self) -> str:
         """Start the picture server, which also misbehaves; returns its URL."""
-        command = [sys.executable, "-m", "tasks.jobs.articles.picture_server", "--port", "0"]
+        command = [sys.executable, "-m", "tasks.jobs.articles.picture_server", "--port", "0", "--misbehave", "0.4"]
         if self.articles is not None:
             command += ["--root", str(self.articles)]
         server = subprocess.Popen(
@@ -140,8 +140,8 @@ class Setting:
         for step in written["jobs"][MAIN_JOB]["steps"]:
             step["environment"] = {
                 **step.get("environment", {}),
-                "NIGHTLATCH_ARTICLES_URL": self.database,
-                "NIGHTLATCH_ALLOW_HOSTS": "127.0.0.1",
+                "ARTICLES_URL": self.database,
+                "ARTICLES_ALLOW_HOSTS": "127.0.0.1",
             }
         written["jobs"][HANGING_JOB] = {
             "lock": {"key": HANGING_JOB},

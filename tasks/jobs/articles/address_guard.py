@@ -12,7 +12,7 @@ from typing import Final
 
 from tasks.jobs.program import JobError
 
-ALLOW_VARIABLE: Final = "NIGHTLATCH_ALLOW_HOSTS"
+ALLOW_VARIABLE: Final = "ARTICLES_ALLOW_HOSTS"
 
 _Ip = ipaddress.IPv4Address | ipaddress.IPv6Address
 _Network = ipaddress.IPv4Network | ipaddress.IPv6Network

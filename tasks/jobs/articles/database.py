@@ -7,7 +7,7 @@ What a job reads is one view with fixed columns, so an existing schema is used w
            published_at, updated_at
     FROM articles WHERE state = 'published';
 
-or a query with the same columns in ``NIGHTLATCH_ARTICLES_SQL``. Columns:
+or a query with the same columns in ``ARTICLES_SQL``. Columns:
 
 =============  ==========================================================================================
 id             anything that orders and identifies articles
@@ -27,15 +27,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from sqlalchemy import Engine, create_engine, event, text
+from sqlalchemy import CursorResult, Engine, create_engine, event, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
 
 from tasks.contract import exit_codes
 from tasks.jobs.program import JobError
 
-URL_VARIABLE: Final = "NIGHTLATCH_ARTICLES_URL"
-SQL_VARIABLE: Final = "NIGHTLATCH_ARTICLES_SQL"
+URL_VARIABLE: Final = "ARTICLES_URL"
+SQL_VARIABLE: Final = "ARTICLES_SQL"
 DEFAULT_URL: Final = "sqlite:///.nightlatch/articles.sqlite"
 VIEW: Final = "nightlatch_articles"
 DEFAULT_SQL: Final = (
@@ -43,6 +43,7 @@ DEFAULT_SQL: Final = (
 )
 COLUMNS: Final = ("id", "url", "title", "html", "published_at", "updated_at")
 _ROWS_AT_ONCE: Final = 200
+_NO_ROOM: Final = ("database or disk is full", "disk I/O error", "No space left")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +59,7 @@ class Article:
 
 
 def open_database(url: str = "") -> Engine:
-    """Open the articles database; "" means ``NIGHTLATCH_ARTICLES_URL`` or the default.
+    """Open the articles database; "" means ``ARTICLES_URL`` or the default.
 
     Raises:
         JobError: if the URL is none we can use.
@@ -96,6 +97,10 @@ def explained(engine: Engine) -> Iterator[None]:
         yield
     except DBAPIError as error:
         reason = " ".join(str(error.orig).split())
+        if any(words in reason for words in _NO_ROOM):
+            raise JobError(
+                f"cannot write to the database {where}: {reason}", exit_codes.CANNOT_WRITE
+            ) from None
         if error.connection_invalidated or _is_temporary(error):
             raise JobError(f"the database {where} went away: {reason}", exit_codes.TRY_AGAIN) from None
         raise JobError(f"the database {where} refused: {reason}{_hint(reason)}") from None
@@ -127,21 +132,26 @@ def stream_articles(engine: Engine, sql: str = "") -> Iterator[Article]:
         connection = plain
         if engine.dialect.name != "sqlite":
             connection = plain.execution_options(isolation_level="REPEATABLE READ")
-        rows = connection.execution_options(stream_results=True, yield_per=_ROWS_AT_ONCE).execute(text(query))
-        missing = [name for name in COLUMNS if name not in rows.keys()]  # noqa: SIM118  (not a mapping)
-        if missing:
-            raise JobError(
-                f"the articles query has no column {', '.join(missing)}; it wants {', '.join(COLUMNS)}"
-            )
-        for row in rows.mappings():
-            yield Article(
-                id=str(row["id"]),
-                url=row["url"] or "",
-                title=row["title"] or "",
-                html=row["html"] or "",
-                published_at=as_time(row["published_at"]),
-                updated_at=as_time(row["updated_at"]),
-            )
+        connection = connection.execution_options(stream_results=True, yield_per=_ROWS_AT_ONCE)
+        with connection.execute(text(query)) as rows:
+            yield from _articles(rows)
+
+
+def _articles(rows: CursorResult[Any]) -> Iterator[Article]:
+    missing = [name for name in COLUMNS if name not in rows.keys()]  # noqa: SIM118  (not a mapping)
+    if missing:
+        raise JobError(
+            f"the articles query has no column {', '.join(missing)}; it wants {', '.join(COLUMNS)}"
+        )
+    for row in rows.mappings():
+        yield Article(
+            id=str(row["id"]),
+            url=row["url"] or "",
+            title=row["title"] or "",
+            html=row["html"] or "",
+            published_at=as_time(row["published_at"]),
+            updated_at=as_time(row["updated_at"]),
+        )
 
 
 def count_articles(engine: Engine, sql: str = "") -> int:

@@ -23,8 +23,8 @@ from tasks.jobs.articles.corpus import Page, locate, read_pages
 from tasks.jobs.articles.database import VIEW, explained, open_database
 from tasks.jobs.program import Parser, ProgressLines, StopRequest, run_program, say
 
-BASE_URL_VARIABLE = "NIGHTLATCH_ARTICLES_BASE_URL"
-FOLDER_VARIABLE = "NIGHTLATCH_ARTICLES_FOLDER"
+BASE_URL_VARIABLE = "ARTICLES_BASE_URL"
+FOLDER_VARIABLE = "ARTICLES_FOLDER"
 DEFAULT_BASE_URL = "http://127.0.0.1:8080/"
 _ROWS_AT_ONCE = 200
 
@@ -103,7 +103,7 @@ def job(stop: StopRequest) -> int:
         default=os.environ.get(BASE_URL_VARIABLE, DEFAULT_BASE_URL),
         help=f"URL of the folder on the site (default: ${BASE_URL_VARIABLE}, or {DEFAULT_BASE_URL})",
     )
-    parser.add_argument("--database", default="", help="default: $NIGHTLATCH_ARTICLES_URL, or SQLite")
+    parser.add_argument("--database", default="", help="default: $ARTICLES_URL, or SQLite")
     options = parser.read()
     progress = ProgressLines()
     base_url = options.base_url.rstrip("/") + "/"

@@ -2,9 +2,11 @@
 
 import argparse
 import os
+import sqlite3
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -109,7 +111,7 @@ def job(request: StopRequest) -> int:
     engine = open_database(options.database)
     progress = ProgressLines()
     output = Path(options.output or "nightlatch-output")
-    with tempfile.TemporaryDirectory(prefix="missing-images-", ignore_cleanup_errors=True) as scratch:
+    with _work_directory() as scratch:
         checkpoint = Path(options.checkpoint) if options.checkpoint else Path(scratch, "checkpoint")
         files = FindingFiles(checkpoint)
         work = Work(Path(scratch, "work.sqlite"))
@@ -131,6 +133,15 @@ def job(request: StopRequest) -> int:
         + ", ".join(f"{verdict} {count}" for verdict, count in summary["verdicts"].items())
     )
     return exit_codes.DONE
+
+
+@contextmanager
+def _work_directory() -> Iterator[str]:
+    with tempfile.TemporaryDirectory(prefix="missing-images-", ignore_cleanup_errors=True) as scratch:
+        try:
+            yield scratch
+        except sqlite3.OperationalError as error:
+            raise JobError(f"cannot write to {scratch}: {error}", exit_codes.CANNOT_WRITE) from None
 
 
 def _check_all(
@@ -176,7 +187,7 @@ def _parser() -> Parser:
         description="Check every picture of every article and report what readers do not see.",
         epilog="example: missing-images --database sqlite:////srv/articles.sqlite --allow 127.0.0.1",
     )
-    parser.add_argument("--database", default="", help="default: $NIGHTLATCH_ARTICLES_URL, or SQLite")
+    parser.add_argument("--database", default="", help="default: $ARTICLES_URL, or SQLite")
     parser.add_argument(
         "--allow",
         default="",

@@ -140,7 +140,7 @@ def _parser() -> Parser:
         description="Write the site's sitemaps; the same articles give the same bytes.",
         epilog="example: sitemap-refresh --site https://www.example.com/ --output /tmp/sitemaps",
     )
-    parser.add_argument("--database", default="", help="default: $NIGHTLATCH_ARTICLES_URL, or SQLite")
+    parser.add_argument("--database", default="", help="default: $ARTICLES_URL, or SQLite")
     parser.add_argument(
         "--site", default="", metavar="URL", help="the site (default: that of the first article)"
     )
