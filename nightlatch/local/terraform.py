@@ -9,6 +9,7 @@ real account.
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 from dataclasses import dataclass, field
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 REGISTRY = "registry.terraform.io"
 HOW_TO_GET_IT = "install Terraform 1.11 or later (https://developer.hashicorp.com/terraform/install)"
+
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 # Folders near the top of the file system that hold no software, or are slow to look at.
 _NOT_SEARCHED = frozenset({"dev", "home", "lost+found", "media", "mnt", "proc", "root", "run", "sys", "tmp"})
@@ -130,7 +133,7 @@ class Terraform:
         program = find_program()
         if program is None:
             raise TerraformError(f"there is no terraform on PATH: {HOW_TO_GET_IT}")
-        return subprocess.run(
+        done = subprocess.run(
             [program, f"-chdir={self.folder}", *words],
             env=self._environment(),
             input=stdin if stdin is not None else "",
@@ -138,6 +141,9 @@ class Terraform:
             text=True,
             check=False,
         )
+        # Only some of the commands can be told to leave colours out.
+        done.stdout, done.stderr = _COLOUR.sub("", done.stdout), _COLOUR.sub("", done.stderr)
+        return done
 
     def _environment(self) -> dict[str, str]:
         kept = {name: os.environ[name] for name in _KEPT_VARIABLES if name in os.environ}
@@ -151,7 +157,6 @@ class Terraform:
             "TF_IN_AUTOMATION": "1",
             "TF_INPUT": "0",
             "CHECKPOINT_DISABLE": "1",
-            "NO_COLOR": "1",
             # No profile, no instance role, no single sign-on: only what `variables` says.
             "AWS_CONFIG_FILE": os.devnull,
             "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
