@@ -12,6 +12,7 @@ from typing import Any
 import trio
 from trio.testing import MockClock
 
+from bench.engine_endpoint import add_endpoint_figures
 from bench.report import Report
 from statemachine.interpreter import (
     ExecutionContext,
@@ -137,6 +138,7 @@ def main() -> None:
     report.note("The hang: a .sync task that never ends, its timeout after 15 h, and a drain of 120 s.")
     report.note("100 executions with a 2 s Wait, started at once; 2 s is ideal.")
     report.note("Five states with two calls that answer at once: what the engine itself costs.")
+    add_endpoint_figures(report)
     report.finish()
 
 

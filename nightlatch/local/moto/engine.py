@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from nightlatch.local.http.routing import Route, route
 from nightlatch.local.moto import compaction, determinism, wsgi
-from nightlatch.local.moto.journal import Entry, Journal
+from nightlatch.local.moto.journal import Entry, Journal, StorageFullError
 from nightlatch.local.moto.subject import subject
 
 if TYPE_CHECKING:
@@ -158,7 +158,11 @@ class MotoEngine:
         def ask(request: HttpRequest) -> HttpReply:
             return self._answer(request, route(request).region, time.time(), 0)
 
-        added = compaction.compact(self._journal, ask, now=time.time())
+        try:
+            added = compaction.compact(self._journal, ask, now=time.time())
+        except StorageFullError:
+            # The long journal is as good as a short one; there may be room for a short one later.
+            added = self._plan.foldable
         self._plan = compaction.Plan(dumped=added)
 
 

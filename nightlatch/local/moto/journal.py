@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -141,7 +141,19 @@ class Journal:
             drop: Sequence numbers that go.
             unconditional: Requests whose headers change because what they were conditional on went.
             add: Requests that come last.
+
+        Raises:
+            StorageFullError: It could not be written; the journal is as before.
         """
+        try:
+            self._replace(drop, unconditional, add)
+        except sqlite3.OperationalError as error:
+            raise StorageFullError(str(error)) from error
+        self._withdrawn.clear()
+
+    def _replace(
+        self, drop: list[int], unconditional: list[tuple[int, HttpRequest]], add: list[Entry]
+    ) -> None:
         with self._transaction():
             self._forget_withdrawn()
             self._connection.executemany("DELETE FROM request WHERE seq = ?", ((seq,) for seq in drop))
@@ -151,7 +163,6 @@ class Journal:
             )
             for entry in add:
                 self._insert(entry)
-        self._withdrawn.clear()
         self._connection.execute("PRAGMA incremental_vacuum").fetchall()
 
     def limit_pages(self, pages: int) -> None:
@@ -160,8 +171,10 @@ class Journal:
 
     def close(self) -> None:
         """Fold the write-ahead log into the file and let go of it."""
-        self._flush_withdrawn()
-        self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        # On a full disk the write-ahead log simply stays: it is read at the next start.
+        with suppress(sqlite3.OperationalError):
+            self._flush_withdrawn()
+            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
         self._connection.close()
 
     def _insert(self, entry: Entry) -> int:

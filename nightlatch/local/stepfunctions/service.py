@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import trio
@@ -113,7 +114,8 @@ class StepFunctions:
 
     def close(self) -> None:
         """Close the store, after ``run`` has ended."""
-        self._runner.flush()
+        with suppress(ApiError):
+            self._runner.flush()
         self._store.close()
 
     async def call(self, operation: str, request: dict[str, Any]) -> dict[str, Any]:
