@@ -27,7 +27,7 @@ def complete_job(incomplete: str) -> list[str]:
 JobArgument = Annotated[str, typer.Argument(metavar="JOB", help="Job name.", autocompletion=complete_job)]
 MaybeJobArgument = Annotated[
     str | None,
-    typer.Argument(metavar="[JOB]", help="Job name; all jobs without it.", autocompletion=complete_job),
+    typer.Argument(metavar="JOB", help="Job name; all jobs without it.", autocompletion=complete_job),
 ]
 RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="Run id, as `run` and `history` show it.")]
 RunOrJobArgument = Annotated[

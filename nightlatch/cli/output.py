@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 SCHEMA_VERSION = 1
+_NAME_SHARE = 0.6
 
 T = TypeVar("T")
 
@@ -115,7 +116,7 @@ class Output:
 
     def line(self, text: str = "") -> None:
         """One line of plain text, never wrapped and never styled."""
-        self.console.print(Text(text), soft_wrap=True)
+        self.raw(text + "\n")
 
     def paragraph(self, text: str) -> None:
         """Prose, wrapped to the width of the terminal."""
@@ -157,7 +158,8 @@ class Output:
             self._table(items, columns)
         else:
             for item in items:
-                self.line("\t".join(self.cell(column.cell(item)) for column in columns))
+                # One item is one line, whatever stands in its cells.
+                self.line("\t".join(" ".join(self.cell(column.cell(item)).split()) for column in columns))
 
     def record(self, kind: str, item: T, *, name: str, view: Callable[[T], None]) -> None:
         """One item in the chosen format; `view` draws it for people."""
@@ -199,14 +201,16 @@ class Output:
 
     def _table(self, items: Sequence[T], columns: Sequence[Column[T]]) -> None:
         table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="bold")
+        rows = [[self.cell(column.cell(item)) for column in columns] for item in items]
+        # A name that is broken over lines cannot be copied; one that is too long would push the rest out.
+        whole = max((len(row[0]) for row in rows), default=0) <= self.console.width * _NAME_SHARE
         for position, column in enumerate(columns):
             table.add_column(
                 column.title,
                 justify="right" if column.right else "left",
-                no_wrap=position == 0,
+                no_wrap=position == 0 and whole,
                 overflow="fold",
             )
-        for item in items:
-            texts = [self.cell(column.cell(item)) for column in columns]
+        for texts in rows:
             table.add_row(*(Text(text, style=STYLES.get(text, "")) for text in texts))
         self.console.print(table)

@@ -6,9 +6,11 @@ import os
 import sys
 import traceback
 from collections.abc import Callable, Sequence
-from typing import Annotated, Any, Concatenate, ParamSpec
+from typing import Annotated, Any, Concatenate, ParamSpec, get_args
 
 import typer
+from rich.markup import escape
+from typer.models import OptionInfo
 
 from nightlatch.cli.invocation import Invocation
 from nightlatch.cli.settings import SHARED, Settings, SharedOption
@@ -27,10 +29,10 @@ def shared_parameter(option: SharedOption, *, keyword: bool = True) -> inspect.P
     """The typer parameter of one shared option."""
     declaration = typer.Option(
         *option.flags,
-        help=f"{option.help} ({option.variable})",
+        help=option.help,
         show_default=False,
         rich_help_panel=SHARED_PANEL,
-        metavar="PATH" if option.kind.__name__ == "Path" else None,
+        metavar=option.metavar,
     )
     kind: Any = option.kind
     return inspect.Parameter(
@@ -46,7 +48,7 @@ def with_shared_options(
 ) -> Callable[..., None]:
     """A typer callback that takes the shared options as well and gives `function` an `Invocation`."""
     signature = inspect.signature(function)
-    own = list(signature.parameters.values())[1:]
+    own = [_without_bool(parameter) for parameter in list(signature.parameters.values())[1:]]
     shared = [shared_parameter(option) for option in SHARED]
 
     @functools.wraps(function)
@@ -65,6 +67,14 @@ def with_shared_options(
     rewritten.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     del rewritten.__wrapped__
     return callback
+
+
+def _without_bool(parameter: inspect.Parameter) -> inspect.Parameter:
+    """A switch takes no value, so its help names no type."""
+    for declaration in getattr(parameter.annotation, "__metadata__", ()):
+        if isinstance(declaration, OptionInfo) and get_args(parameter.annotation)[0] is bool:
+            declaration.metavar = ""
+    return parameter
 
 
 def _call(
@@ -95,13 +105,18 @@ def command(
         EXAMPLES[words] = tuple(examples)
         app.command(
             words[-1],
-            help=inspect.getdoc(function),
-            epilog="Examples:\n\n" + "\n\n".join(f"  {example}" for example in examples),
+            help=_prose(inspect.getdoc(function) or ""),
+            epilog="Examples:\n\n" + "\n".join(f"  {escape(example)}" for example in examples),
             rich_help_panel=panel,
         )(callback)
         return callback
 
     return register
+
+
+def _prose(text: str) -> str:
+    """Paragraphs without the line breaks of the source file."""
+    return "\n\n".join(" ".join(paragraph.split()) for paragraph in text.split("\n\n"))
 
 
 def guarded(

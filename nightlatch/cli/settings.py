@@ -61,12 +61,17 @@ class SharedOption:
     variable: str
     help: str
 
+    @property
+    def metavar(self) -> str | None:
+        """What stands for the value in `--help`; None shows the choices."""
+        return {str: "NAME", Path: "PATH", bool: ""}.get(self.kind)
+
 
 # NIGHTLATCH_OUTPUT is taken: inside a container it names the place for a step's results.
 SHARED: tuple[SharedOption, ...] = (
-    SharedOption("env", ("--env",), str, "NIGHTLATCH_ENV", "Environment: local, dev, stg, prod …"),
+    SharedOption("env", ("--env",), str, "NIGHTLATCH_ENV", "Environment; local without it."),
     SharedOption(
-        "file", ("--file",), Path, "NIGHTLATCH_FILE", "Jobs file; by default the first jobs.yaml upwards."
+        "file", ("--file",), Path, "NIGHTLATCH_FILE", "Jobs file, if not the first jobs.yaml upwards."
     ),
     SharedOption("profile", ("--profile",), str, "NIGHTLATCH_PROFILE", "AWS profile."),
     SharedOption("region", ("--region",), str, "NIGHTLATCH_REGION", "AWS region."),
@@ -76,7 +81,7 @@ SHARED: tuple[SharedOption, ...] = (
     SharedOption("color", ("--color",), Color, "NIGHTLATCH_COLOR", "When to use colour."),
     SharedOption("quiet", ("--quiet", "-q"), bool, "NIGHTLATCH_QUIET", "Data and errors only."),
     SharedOption("verbose", ("--verbose", "-v"), bool, "NIGHTLATCH_VERBOSE", "Say more on stderr."),
-    SharedOption("debug", ("--debug",), bool, "NIGHTLATCH_DEBUG", "Show stack traces and AWS calls."),
+    SharedOption("debug", ("--debug",), bool, "NIGHTLATCH_DEBUG", "Show stack traces."),
     SharedOption("no_input", ("--no-input",), bool, "NIGHTLATCH_NO_INPUT", "Never ask."),
 )
 

@@ -4,6 +4,7 @@ import inspect
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from nightlatch import __version__
 from nightlatch.cli.registration import shared_parameter
@@ -24,15 +25,31 @@ def _group(name: str, summary: str) -> typer.Typer:
     )
 
 
+class _InOrder(TyperGroup):
+    """Lists commands by panel, those of every day first."""
+
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002  typer calls it so
+        panels = [DAILY, OVERSIGHT, DEFINITION, MACHINE, HELP]
+
+        def place(name: str) -> int:
+            panel = getattr(self.commands[name], "rich_help_panel", None)
+            return panels.index(panel) if panel in panels else len(panels)
+
+        return sorted(self.commands, key=place)
+
+
 app = typer.Typer(
     name="nightlatch",
+    cls=_InOrder,
     add_completion=False,
     no_args_is_help=True,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
     context_settings=_CONTEXT,
     help="Run batch jobs that never run twice at once, never for ever, and never silently not at all.",
-    epilog="Every command shows examples: nightlatch COMMAND --help",
+    epilog="Every command shows examples: nightlatch COMMAND --help\n"
+    "Shared options may stand before or after the command, or in variables: nightlatch help environment\n"
+    "Exit status: nightlatch help exit-codes",
 )
 locks = _group("locks", "Look at locks, and free one by force.")
 schedule = _group("schedule", "See when jobs start, and hold them back.")
@@ -56,7 +73,9 @@ def _root(context: typer.Context, **values: Any) -> None:
     context.obj = values
 
 
-_version = typer.Option("--version", "-V", help="Show the version.", callback=_show_version, is_eager=True)
+_version = typer.Option(
+    "--version", "-V", metavar="", help="Show the version.", callback=_show_version, is_eager=True
+)
 _parameters = [
     inspect.Parameter("context", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context),
     inspect.Parameter(

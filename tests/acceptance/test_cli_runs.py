@@ -303,7 +303,7 @@ def test_in_the_foreground_ctrl_c_ends_the_local_aws(tmp_path: Path) -> None:
     house.add_job("only")
     house.write_jobs()
     server = house.start_cli("local", "up", "--port", "0")
-    until(lambda: (house.state / "endpoint.json").exists(), "the local AWS to start")
+    until((house.state / "endpoint.json").exists, "the local AWS to start")
     until(lambda: house.cli("jobs", expect=None).returncode == 0, "the jobs to be in place")
 
     server.send_signal(signal.SIGINT)

@@ -70,7 +70,7 @@ def explain(
 )
 def help_page(
     invocation: Invocation,
-    topic: Annotated[Topic, typer.Argument(help="What to read about.")],
+    topic: Annotated[Topic, typer.Argument(metavar="TOPIC", help="exit-codes, error-codes or environment.")],
 ) -> None:
     """Read about exit codes, error codes, or environment variables."""
     if topic is Topic.EXIT_CODES:
@@ -121,7 +121,7 @@ def help_page(
 )
 def completion(
     invocation: Invocation,
-    shell: Annotated[Shell, typer.Argument(help="The shell to write the script for.")],
+    shell: Annotated[Shell, typer.Argument(metavar="SHELL", help="bash, zsh, fish or powershell.")],
 ) -> None:
     """Write the completion script of a shell to stdout."""
     script = get_completion_script(

@@ -11,21 +11,22 @@ import time
 from pathlib import Path
 
 
-def say(done: int, total: int) -> None:
-    line = {"nightlatch": "progress", "done": done, "total": total, "phase": "count", "message": f"unit {done}"}
-    print(json.dumps(line), flush=True)
+def say(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
 
 
 def main() -> int:
     folder, total = Path(sys.argv[1]), int(sys.argv[2])
-    code = int(sys.argv[4]) if len(sys.argv) > 4 else 0  # noqa: PLR2004  the last argument
+    code = int(sys.argv[4]) if len(sys.argv) > 4 else 0
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    print(f"parameters {os.environ['NIGHTLATCH_PARAMS']}", flush=True)
+    say(f"parameters {os.environ['NIGHTLATCH_PARAMS']}")
     for done in range(1, total + 1):
         while not (folder / str(done)).exists():
             time.sleep(0.01)
-        say(done, total)
-    print("counted", flush=True)
+        unit = {"done": done, "total": total, "phase": "count", "message": f"unit {done}"}
+        say(json.dumps({"nightlatch": "progress", **unit}))
+    say("counted")
     return code
 
 
