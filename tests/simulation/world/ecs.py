@@ -251,8 +251,9 @@ class Ecs:
             await task.stop_requested.wait()
         if self._now() >= ends_at:
             return does.exit_code
-        if not does.ignores_sigterm:
-            await trio.sleep(does.term_seconds)
-            return 143
-        await trio.sleep(max(0.0, min(ends_at, killed_at) - self._now()))
-        return does.exit_code if self._now() >= ends_at else 143
+        # Told to stop, from outside or by the runtime; the runtime kills it when its grace is over.
+        grace = float(task.environment["NIGHTLATCH_STOP_GRACE"])
+        killed = self._now() + grace if task.stop_requested.is_set() else killed_at
+        wanted = ends_at if does.ignores_sigterm else self._now() + does.term_seconds
+        await trio.sleep(max(0.0, min(wanted, killed) - self._now()))
+        return does.exit_code if does.ignores_sigterm and self._now() >= ends_at else 143

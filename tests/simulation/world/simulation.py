@@ -221,6 +221,21 @@ def _same_order_every_time(seed: str) -> Iterator[None]:
         core._r, core._ALLOW_DETERMINISTIC_SCHEDULING = before  # type: ignore[misc]
 
 
+def run_in_virtual_time(
+    story: Callable[[World], Awaitable[None]], *, faults: Faults, seed: str, engine: EngineBehaviour
+) -> None:
+    """Tells a story in a world of its own; whatever still runs at its end is dropped."""
+
+    async def main() -> None:
+        async with trio.open_nursery() as nursery:
+            world = World(nursery, faults=faults, seed=seed, engine=engine)
+            await story(world)
+            nursery.cancel_scope.cancel()
+
+    with _same_order_every_time(seed):
+        trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))
+
+
 def simulate(
     story: Callable[[World], Awaitable[None]],
     *,
@@ -228,23 +243,15 @@ def simulate(
     seed: str = "0",
     engine: EngineBehaviour | None = None,
 ) -> World:
-    """Tells a story in a world of its own, in virtual time; whatever still runs at its end is dropped."""
+    """Tells a story and returns its world; fails if two containers ever worked side by side."""
     worlds: list[World] = []
 
-    async def main() -> None:
-        async with trio.open_nursery() as nursery:
-            world = World(
-                nursery,
-                faults=faults or Planned(),
-                seed=seed,
-                engine=engine or EngineBehaviour(on_task_timeout="stop", on_abort="stop"),
-            )
-            worlds.append(world)
-            await story(world)
-            nursery.cancel_scope.cancel()
+    async def told(world: World) -> None:
+        worlds.append(world)
+        await story(world)
 
-    with _same_order_every_time(seed):
-        trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))
+    default = EngineBehaviour(on_task_timeout="stop", on_abort="stop")
+    run_in_virtual_time(told, faults=faults or Planned(), seed=seed, engine=engine or default)
     (world,) = worlds
     assert not world.observer.violations, world.timeline.text()
     return world
