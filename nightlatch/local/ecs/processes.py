@@ -45,8 +45,13 @@ def find(belongs: Callable[[str], bool], sessions: frozenset[int] = frozenset())
         sessions: Session ids that are known to be still ours.
     """
     found = []
-    for process in psutil.process_iter():
-        if process.pid == os.getpid():
+    for pid in psutil.pids():
+        if pid == os.getpid():
+            continue
+        # Not process_iter: it keeps its objects, and one of an earlier owner of the pid refuses to signal.
+        try:
+            process = psutil.Process(pid)
+        except _GONE:
             continue
         mark = mark_of(process)
         if (mark is not None and belongs(mark)) or _session(process.pid) in sessions:

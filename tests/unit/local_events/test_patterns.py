@@ -138,7 +138,8 @@ RULE = "arn:aws:events:ap-northeast-1:000000000000:rule/janitor"
         (
             {
                 "InputTransformer": {
-                    "InputTemplate": '{"rule": "<aws.events.rule-name>", "at": <aws.events.event.ingestion-time>}'
+                    "InputTemplate": '{"rule": "<aws.events.rule-name>",'
+                    ' "at": <aws.events.event.ingestion-time>}'
                 }
             },
             {"rule": "janitor", "at": "2026-11-21T21:00:00Z"},

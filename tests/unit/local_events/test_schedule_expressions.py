@@ -196,10 +196,8 @@ days = st.one_of(
 )
 
 
-# Local times have no zone on purpose.
-moments = st.integers(0, 16 * 365 * 1440).map(
-    lambda minutes: datetime.min.replace(year=2024) + timedelta(minutes=minutes)
-)
+# Local times: without a zone.
+moments = st.integers(0, 16 * 365 * 1440).map(lambda n: START.replace(tzinfo=None) + timedelta(minutes=n))
 
 
 @settings(max_examples=150, deadline=None)
