@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import urllib.request
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING
 
 from nightlatch.local.night.board import Board
-from nightlatch.local.night.results import fetch, verdicts
+from nightlatch.local.night.results import fetch, verdicts, wrong
 from nightlatch.local.night.stories import (
     MAIN_JOB,
     Story,
@@ -60,7 +61,7 @@ def play(setting: Setting) -> int:
         if last.run.outcome is not Outcome.SUCCEEDED:
             failures.append(f"main job: {last.run.outcome.value}, {last.run.reason}")
         else:
-            _show_results(board, setting, deployment)
+            failures += _show_results(board, setting, deployment)
         for lock in list_locks(deployment):
             say(
                 f"lock {lock.key}: {lock.state}, fence {lock.fence}, last {lock.last_run} {lock.last_outcome}"
@@ -110,12 +111,18 @@ def _watch(board: Board, deployment: Deployment, run: Run) -> Observation:
     return last
 
 
-def _show_results(board: Board, setting: Setting, deployment: Deployment) -> None:
+def _show_results(board: Board, setting: Setting, deployment: Deployment) -> list[str]:
+    """Copy and name the results; returns where they disagree with the picture server's own account."""
     say = partial(board.say, "night")
+    mistakes: dict[str, str] = {}
     for step in ("generate", "check"):
-        into = setting.root / "results" / step
-        for path in fetch(deployment, MAIN_JOB, step, into):
+        for path in fetch(deployment, MAIN_JOB, step, setting.root / "results" / step):
             say(f"result: {path}")
-            if path.name == "report.json":
-                counts = ", ".join(f"{number} {what}" for what, number in verdicts(path).most_common())
-                say(f"verdicts: {counts}")
+            if path.name == "findings.jsonl":
+                found = verdicts(path)
+                mistakes = wrong(found, setting.truth())
+                counts = ", ".join(
+                    f"{number} {what}" for what, number in Counter(found.values()).most_common()
+                )
+                say(f"verdicts on {len(found)} pictures: {counts}; {len(found) - len(mistakes)} are right")
+    return [f"{url}: {what}" for url, what in mistakes.items()]

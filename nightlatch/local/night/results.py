@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from nightlatch.operations.deployment import Deployment
@@ -35,7 +35,16 @@ def fetch(deployment: Deployment, job: str, step: str, into: Path) -> list[Path]
     return copied
 
 
-def verdicts(report: Path) -> Counter[str]:
-    """How many pictures got which verdict."""
-    rows: list[dict[str, Any]] = json.loads(report.read_text())["pictures"]
-    return Counter(row["verdict"] for row in rows)
+def verdicts(findings: Path) -> dict[str, str]:
+    """URL of each checked picture, and what was said of it."""
+    rows: list[dict[str, Any]] = [json.loads(line) for line in findings.read_text().splitlines()]
+    return {row["url"]: row["verdict"] for row in rows}
+
+
+def wrong(found: Mapping[str, str], truth: Mapping[str, str]) -> dict[str, str]:
+    """Where the job and the picture server, which knows what it did, disagree: URL to a sentence."""
+    return {
+        url: f"said {said}, true is {truth[url]}"
+        for url, said in found.items()
+        if truth.get(url, said) != said
+    }

@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import urllib.request
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 _PROGRAMS = Path(__file__).with_name("programs")
 _MARK = "NIGHTLATCH_NIGHT"
+# The share of pictures that do not simply come.
+_MISBEHAVING = "0.4"
 
 
 @dataclass
@@ -104,18 +107,26 @@ class Setting:
 
     def start_pictures(self) -> str:
         """Start the picture server, which also misbehaves; returns its URL."""
-        command = [sys.executable, "-m", "tasks.jobs.articles.picture_server", "--port", "0", "--misbehave", "0.4"]
+        command = [
+            sys.executable,
+            "-m",
+            "tasks.jobs.articles.picture_server",
+            "--port",
+            "0",
+            "--misbehave",
+            "0.4",
+        ]
         if self.articles is not None:
             command += ["--root", str(self.articles)]
-        server = subprocess.Popen(
+        serving = subprocess.Popen(
             command,
             stdout=subprocess.PIPE,
             stderr=(self.root / "pictures.log").open("w"),
             env=self.environment,
             text=True,
         )
-        self._leaving.callback(server.kill)
-        line = server.stdout.readline() if server.stdout else ""
+        self._leaving.callback(serving.kill)
+        line = serving.stdout.readline() if serving.stdout else ""
         try:
             self.pictures_url = json.loads(line)["url"]
         except (ValueError, KeyError):
@@ -123,6 +134,13 @@ class Setting:
                 f"the picture server did not start: {line or 'see pictures.log'}"
             ) from None
         return self.pictures_url
+
+    def truth(self) -> dict[str, str]:
+        """What ought to be said of each picture: the server knows how it behaved."""
+        with urllib.request.urlopen(f"{self.pictures_url}_truth", timeout=30) as reply:  # noqa: S310 - ours
+            kinds = json.loads(reply.read())
+        base = self.pictures_url.rstrip("/")
+        return {base + path: entry["verdict"] for path, entry in kinds.items()}
 
     def load_articles(self) -> str:
         """Put the pages into the articles database; returns what the job said."""

@@ -135,7 +135,8 @@ def killed(deployment: Deployment, say: Callable[[str], None]) -> None:
     for process in victims:
         _kill(process)
     struck = time.monotonic()
-    say(f"kill -9 of {len(victims)} processes, and its execution is aborted")
+    until(lambda: _ended(deployment, first.execution_arn), "the execution to be aborted")
+    say(f"its execution is aborted, and kill -9 takes every process of its task (pid {victims[0].pid}, ...)")
     second = start_run(deployment, StartRequest(KILLED_JOB, reason="one night"))
     token = until(lambda: _token_of(deployment, KILLED_JOB, second.run), "the next run to hold the lock")
     if held.token is None or token <= held.token:
@@ -153,6 +154,11 @@ def processes_of(task_id: str) -> list[psutil.Process]:
         except psutil.Error:
             continue
     return found
+
+
+def _ended(deployment: Deployment, execution_arn: str) -> bool:
+    status = deployment.clients.stepfunctions.describe_execution(executionArn=execution_arn)["status"]
+    return status != "RUNNING"
 
 
 def _kill(process: psutil.Process) -> None:
