@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from nightlatch.local.api_error import ApiError
 from nightlatch.local.http.message import HttpRequest
+from nightlatch.local.state_directory import LocalStartError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -79,7 +80,7 @@ class Journal:
         version = self._connection.execute("PRAGMA user_version").fetchone()[0]
         if version not in {0, SCHEMA_VERSION}:
             self._connection.close()
-            raise ValueError(
+            raise LocalStartError(
                 f"{path} was written by another version of nightlatch (format {version}, this one reads "
                 f"{SCHEMA_VERSION}). Run `nightlatch local reset` to start afresh."
             )

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 import trio
 
 from nightlatch.local.api_error import ApiError
+from nightlatch.local.state_directory import LocalStartError
 
 _TIMEOUT_SECONDS = 60
 
@@ -18,12 +19,15 @@ class ExternalStates:
     Args:
         url: The engine's endpoint.
         region: For the signature's scope; nobody checks the signature.
+
+    Raises:
+        LocalStartError: The URL is none.
     """
 
     def __init__(self, url: str, region: str) -> None:
         parts = urlsplit(url)
         if parts.scheme not in {"http", "https"} or not parts.hostname:
-            raise ValueError(f"--states-endpoint must be a URL such as http://127.0.0.1:8083, not {url!r}")
+            raise LocalStartError(f"--states-endpoint must be a URL such as http://127.0.0.1:8083, not {url!r}")
         self._url = url
         self._parts = parts
         self._scope = (

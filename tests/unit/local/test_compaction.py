@@ -198,16 +198,3 @@ def test_a_refused_write_leaves_no_trace(others: Others) -> None:
             )
         assert refusal.value.code == "ConditionalCheckFailedException"
     assert others.engine._journal.count() == 1
-
-
-def test_compaction_that_finds_no_room_changes_nothing(others: Others, tmp_path: Path) -> None:
-    _table(others)
-    for number in range(40):
-        others("dynamodb", "PutItem", TableName="t", Item={"k": {"S": f"{number}"}, "v": {"S": "x" * 1000}})
-    journal = others.engine._journal
-    before = journal.outlines()
-    journal.limit_pages(1)
-    others.engine._compact()
-    assert journal.outlines() == before
-    journal.limit_pages(1_000_000)
-    assert len(others.again()("dynamodb", "Scan", TableName="t")["Items"]) == 40

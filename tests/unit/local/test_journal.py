@@ -7,6 +7,7 @@ import pytest
 
 from nightlatch.local.http.message import HttpRequest
 from nightlatch.local.moto.journal import Entry, Journal, StorageFullError
+from nightlatch.local.state_directory import LocalStartError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -78,9 +79,19 @@ def test_replace_is_all_or_nothing(tmp_path: Path) -> None:
     ]
 
 
+def test_a_replacement_that_finds_no_room_changes_nothing(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "j")
+    first = journal.append(_entry(1))
+    journal.limit_pages(8)
+    before = list(journal.entries())
+    with pytest.raises(StorageFullError):
+        journal.replace([first], [], [_entry(2, b"x" * 100_000)])
+    assert list(journal.entries()) == before
+
+
 def test_a_file_of_another_format_is_refused(tmp_path: Path) -> None:
     journal = Journal(tmp_path / "j")
     journal._connection.execute("PRAGMA user_version = 99")
     journal.close()
-    with pytest.raises(ValueError, match="local reset"):
+    with pytest.raises(LocalStartError, match="local reset"):
         Journal(tmp_path / "j")
