@@ -13,5 +13,6 @@ JOBS: Final[Mapping[str, str]] = MappingProxyType(
         "load-articles": "tasks.jobs.articles.load_articles",
         "missing-images": "tasks.jobs.articles.missing_images",
         "sitemap-refresh": "tasks.jobs.articles.sitemap_refresh",
+        "xml-articles": "tasks.jobs.articles.xml_articles",
     }
 )
