@@ -1,4 +1,4 @@
-"""Schedules and rules that callers define over HTTP fire and reach queues, with moto keeping the definitions."""
+"""Schedules and rules defined over HTTP fire and reach queues; moto keeps their definitions."""
 
 from __future__ import annotations
 

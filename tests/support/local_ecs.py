@@ -29,10 +29,13 @@ NETWORK = {"awsvpcConfiguration": {"subnets": ["subnet-1"]}}
 
 
 class WallClock:
-    """The time of day."""
+    """The time of day, or another day's."""
+
+    def __init__(self, days: float = 0) -> None:
+        self.days = days
 
     def now(self) -> float:
-        return time.time()
+        return time.time() + self.days * 86_400
 
 
 class RecordedLogs:
@@ -183,6 +186,7 @@ async def serving(
     logs: RecordedLogs | None = None,
     runner: Runner | None = None,
     images: Mapping[str, Path] | None = None,
+    clock: WallClock | None = None,
 ) -> AsyncIterator[Serving]:
     """Run the service on a state directory; leaving the context ends it in order."""
     logs = logs or RecordedLogs()
@@ -195,7 +199,7 @@ async def serving(
         or ProcessRunner(HostImages(images or {}, state), base_environment(ENDPOINT, "ap-northeast-1")),
         aws=logs,
         bus=bus,
-        clock=WallClock(),
+        clock=clock or WallClock(),
         provisioning_seconds=0,
         shutdown_seconds=1,
     )

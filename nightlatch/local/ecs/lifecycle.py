@@ -17,6 +17,7 @@ from nightlatch.local.ecs.runner import Exit, Runner, StartError
 from nightlatch.local.ecs.secret_values import secret_values
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
     from pathlib import Path
 
     from nightlatch.local.aws import Caller
@@ -55,6 +56,7 @@ class Lifecycle:
         endpoint: URL of the local AWS.
         hold: While this file exists, tasks stay in PROVISIONING.
         provisioning_seconds: How long a task provisions otherwise.
+        hurry_seconds: The longest stop timeout once this process itself has to end.
     """
 
     def __init__(
@@ -68,6 +70,7 @@ class Lifecycle:
         endpoint: str,
         hold: Path,
         provisioning_seconds: float,
+        hurry_seconds: float,
     ) -> None:
         self._tasks = tasks
         self._runner = runner
@@ -77,6 +80,7 @@ class Lifecycle:
         self._endpoint = endpoint
         self._hold = hold
         self._provisioning_seconds = provisioning_seconds
+        self._hurry_seconds = hurry_seconds
 
     async def live(self, task: Task) -> None:
         """Live a new task to its end."""
@@ -99,7 +103,8 @@ class Lifecycle:
             container.get("stopTimeout") or DEFAULT_STOP_SECONDS
             for container in task.definition["containerDefinitions"]
         )
-        await self._runner.reap(task.id, list(task.traces.values()), stop_seconds)
+        reap = partial(self._runner.reap, task.id, list(task.traces.values()))
+        await self._end(task, reap, stop_seconds)
         for container in task.document["containers"]:
             if container["lastStatus"] != "STOPPED" and container["name"] in task.traces:
                 container["reason"] = RESTARTED
@@ -189,14 +194,29 @@ class Lifecycle:
 
             async def stop_when_asked() -> None:
                 await task.stop_requested.wait()
-                seconds = container.spec.stop_seconds
-                await running.stop(seconds if task.stop_seconds is None else min(seconds, task.stop_seconds))
+                await self._end(task, running.stop, container.spec.stop_seconds)
 
             nursery.start_soon(stop_when_asked)
             end = await running.wait()
             nursery.cancel_scope.cancel()
         progress[container.name].exit = end
         return {"exitCode": end.code, **({"reason": end.reason} if end.reason else {})}
+
+    async def _end(self, task: Task, end: Callable[[float], Awaitable[Any]], seconds: float) -> None:
+        """End something within its time, or sooner when this process itself has to end meanwhile."""
+        short = min(seconds, self._hurry_seconds)
+        if task.hurried.is_set():
+            await end(short)
+            return
+        async with trio.open_nursery() as nursery:
+
+            async def sooner() -> None:
+                await task.hurried.wait()
+                await end(short)
+
+            nursery.start_soon(sooner)
+            await end(seconds)
+            nursery.cancel_scope.cancel()
 
     async def _finish(self, task: Task) -> None:
         for container in task.document["containers"]:

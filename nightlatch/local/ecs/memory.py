@@ -129,10 +129,10 @@ class MemoryWatch:
         return members
 
 
-def kernel_kills() -> int | None:
+def kernel_kills(vmstat: Path = _VMSTAT) -> int | None:
     """How many processes this kernel has killed for memory so far; nothing where it does not say."""
     try:
-        for line in _VMSTAT.read_text().splitlines():
+        for line in vmstat.read_text().splitlines():
             name, _, value = line.partition(" ")
             if name == "oom_kill":
                 return int(value)

@@ -34,12 +34,19 @@ class ProcessRunner:
     Args:
         images: What stands for an image.
         base_environment: Variables that every container gets, before its own.
+        kernel_kills: Counts the processes that the kernel killed for memory.
     """
 
-    def __init__(self, images: HostImages, base_environment: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        images: HostImages,
+        base_environment: Mapping[str, str],
+        kernel_kills: Callable[[], int | None] = kernel_kills,
+    ) -> None:
         self._images = images
         self._base = dict(base_environment)
         self._memory = MemoryWatch()
+        self._kernel_kills = kernel_kills
 
     async def pull(self, image: str) -> None:
         """As `Runner.pull`: the directory that stands for the image must exist."""
@@ -59,7 +66,7 @@ class ProcessRunner:
             **{name: _on_host(value, spec.mounts) for name, value in spec.environment.items()},
             processes.MARK: spec.marker,
         }
-        kills_before = kernel_kills()
+        kills_before = self._kernel_kills()
         with spec.output.open("ab") as output:
             try:
                 process = await trio.lowlevel.open_process(
@@ -73,7 +80,12 @@ class ProcessRunner:
                 )
             except (OSError, ValueError) as error:
                 raise StartError(_cannot_start(argv[0], error)) from error
-        running = _RunningProcess(process, spec, kills_before, self._memory)
+
+        def killed_by_kernel() -> bool:
+            now = self._kernel_kills()
+            return now is not None and kills_before is not None and now > kills_before
+
+        running = _RunningProcess(process, spec, killed_by_kernel, self._memory)
         on_started(running.trace)
         return running
 
@@ -107,11 +119,15 @@ class _RunningProcess:
     """A container that is a session of processes; `Running`."""
 
     def __init__(
-        self, process: trio.Process, spec: ContainerSpec, kills_before: int | None, memory: MemoryWatch
+        self,
+        process: trio.Process,
+        spec: ContainerSpec,
+        killed_by_kernel: Callable[[], bool],
+        memory: MemoryWatch,
     ) -> None:
         self._process = process
         self._spec = spec
-        self._kills_before = kills_before
+        self._killed_by_kernel = killed_by_kernel
         self._memory = memory
         self._killed = False
         self._out_of_memory = False
@@ -132,7 +148,7 @@ class _RunningProcess:
         if self._out_of_memory:
             return Exit(KILLED, OUT_OF_MEMORY)
         code = status if status >= 0 else 128 - status
-        if code == KILLED and not self._killed and self._kernel_killed():
+        if code == KILLED and not self._killed and self._killed_by_kernel():
             return Exit(code, OUT_OF_MEMORY)
         return Exit(code)
 
@@ -155,10 +171,6 @@ class _RunningProcess:
         if not self._ended.is_set():
             self._out_of_memory = True
             processes.send_to_group(self._process.pid, signal.SIGKILL)
-
-    def _kernel_killed(self) -> bool:
-        now = kernel_kills()
-        return now is not None and self._kills_before is not None and now > self._kills_before
 
 
 def _members(belongs: Callable[[str], bool], sessions: Sequence[int]) -> list[Any]:

@@ -101,6 +101,7 @@ class Ecs:
             endpoint=endpoint,
             hold=state / "hold-provisioning",
             provisioning_seconds=provisioning_seconds,
+            hurry_seconds=shutdown_seconds,
         )
         settings = AccountSettings(self._store, f"arn:aws:iam::{names.account}:root")
         self._operations: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
@@ -217,7 +218,7 @@ class Ecs:
         finally:
             for task in self._tasks.all.values():
                 if not task.stopped.is_set():
-                    task.stop_seconds = self._shutdown_seconds
+                    task.hurried.set()
                     self._tasks.request_stop(task, "InfrastructureHealth", SHUT_DOWN)
             closing.set()
 

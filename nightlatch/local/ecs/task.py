@@ -41,7 +41,7 @@ class Task:
         traces: Container name to what finds its processes again after a crash.
         stop_requested: Set once the task has to end; why is in the document.
         stopped: Set once it is STOPPED.
-        stop_seconds: Overrides what a container may take to stop, when this process itself has to end.
+        hurried: Set once this process itself has to end and cannot wait for long stop timeouts.
     """
 
     document: dict[str, Any]
@@ -49,7 +49,7 @@ class Task:
     traces: dict[str, dict[str, Any]] = field(default_factory=dict)
     stop_requested: trio.Event = field(default_factory=trio.Event)
     stopped: trio.Event = field(default_factory=trio.Event)
-    stop_seconds: float | None = None
+    hurried: trio.Event = field(default_factory=trio.Event)
 
     @property
     def arn(self) -> str:

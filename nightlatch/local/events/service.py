@@ -15,10 +15,10 @@ from nightlatch.local.events.definitions import Rule, read_rules, read_schedules
 from nightlatch.local.events.delivery import Attempt, Deliveries, Delivery, scheduled_text
 from nightlatch.local.events.pattern import matches, parse_pattern
 from nightlatch.local.events.put_events import put_events
+from nightlatch.local.events.refusals import check_written
 from nightlatch.local.events.store import Store
 from nightlatch.local.events.timetable import Timer, Timetable
 from nightlatch.local.events.transform import target_input
-from nightlatch.schedules import ScheduleError, parse
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -111,20 +111,7 @@ class Events:
         Raises:
             ApiError: ``ValidationException`` or ``InvalidEventPatternException``.
         """
-        if (service, operation) == ("events", "PutRule") and params.get("EventPattern"):
-            parse_pattern(params["EventPattern"])
-        written = {("events", "PutRule"), ("scheduler", "CreateSchedule"), ("scheduler", "UpdateSchedule")}
-        if (service, operation) not in written or not params.get("ScheduleExpression"):
-            return
-        expression, timezone = params["ScheduleExpression"], params.get("ScheduleExpressionTimezone") or "UTC"
-        try:
-            parse(expression, timezone)
-        except ScheduleError as error:
-            raise ApiError(
-                "ValidationException", f"Invalid Schedule Expression {expression}: {error}."
-            ) from error
-        if service == "events" and expression.startswith("at("):
-            raise ApiError("ValidationException", "Parameter ScheduleExpression is not valid.")
+        check_written(service, operation, params)
 
     async def fire(self, group: str, name: str, scheduled_time: str | None = None) -> dict[str, Any]:
         """Deliver a schedule now, on the same path as when its time comes.

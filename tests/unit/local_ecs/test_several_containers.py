@@ -75,6 +75,31 @@ def test_a_container_whose_dependency_failed_never_starts(tmp_path: Path) -> Non
     assert "claim did not exit successfully (exited with 75)" in reason
 
 
+def test_a_container_that_still_waits_is_never_started_by_a_stop(tmp_path: Path) -> None:
+    ran = tmp_path / "ran"
+    job = {**container("touch", str(ran)), "dependsOn": after("COMPLETE")}
+    waits = {**container("sleep", "600"), "name": "claim", "essential": False}
+
+    async def main() -> None:
+        async with serving(tmp_path) as service:
+            task = await service.run(waits, job)
+
+            async def claiming() -> bool:
+                found = await service.describe(task["taskArn"])
+                return any(item["lastStatus"] == "RUNNING" for item in found["containers"])
+
+            await until(claiming)
+            assert (await service.describe(task["taskArn"]))["lastStatus"] == "PENDING"
+            await service.ecs.call("StopTask", {"task": task["taskArn"]})
+            stopped = await service.ecs.wait_stopped(task["taskArn"])
+
+            assert exits(stopped) == {"claim": 143, "job": None}
+            assert stopped["stopCode"] == "UserInitiated"
+            assert not ran.exists()
+
+    trio.run(main)
+
+
 def test_complete_asks_only_that_it_ended(tmp_path: Path) -> None:
     job = {**container("true"), "dependsOn": after("COMPLETE")}
 

@@ -12,7 +12,7 @@ import trio
 import trio.testing
 
 from nightlatch.local.api_error import ApiError
-from tests.support.local_ecs import Serving, container, python, run_request, serving, until
+from tests.support.local_ecs import Serving, WallClock, container, python, run_request, serving, until
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -309,3 +309,44 @@ def test_an_orderly_end_stops_every_task(tmp_path: Path) -> None:
             assert stopped["containers"][0]["exitCode"] == 143
 
     trio.run(main)
+
+
+def test_an_orderly_end_does_not_wait_for_a_long_stop_timeout_that_has_begun(tmp_path: Path) -> None:
+    ready = tmp_path / "ready"
+
+    async def main() -> None:
+        async with serving(tmp_path) as service:
+            task = await service.run(python(IGNORES_SIGTERM, str(ready), stopTimeout=120))
+            await until(ready.exists)
+            await service.ecs.call("StopTask", {"task": task["taskArn"], "reason": "enough"})
+            await service.reaches(task["taskArn"], "STOPPING")
+        async with serving(tmp_path) as service:
+            stopped = await service.describe(task["taskArn"])
+            assert (stopped["lastStatus"], stopped["stoppedReason"]) == ("STOPPED", "enough")
+            assert stopped["containers"][0]["exitCode"] == 137
+
+    with_timeout(main)
+
+
+def test_a_stopped_task_stays_visible_for_an_hour_and_not_for_ever(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with serving(tmp_path) as service:
+            task = await service.run_to_end(container("true"))
+        directory = tmp_path / "tasks" / task["taskArn"].rpartition("/")[2]
+        async with serving(tmp_path, clock=WallClock(days=0.05)) as service:
+            assert (await service.describe(task["taskArn"]))["lastStatus"] == "STOPPED"
+            assert directory.exists()
+        async with serving(tmp_path, clock=WallClock(days=2)) as service:
+            gone = await service.ecs.call("DescribeTasks", {"tasks": [task["taskArn"]]})
+            assert [failure["reason"] for failure in gone["failures"]] == ["MISSING"]
+            assert not directory.exists()
+
+    with_timeout(main)
+
+
+def with_timeout(main: Callable[[], Awaitable[None]]) -> None:
+    async def bounded() -> None:
+        with trio.fail_after(20):
+            await main()
+
+    trio.run(bounded)
