@@ -21,8 +21,8 @@ def configuration(tmp_path_factory: pytest.TempPathFactory) -> Path:
     def make(folder: Path) -> None:
         need_provider()
         root = copy_of_the_configuration(folder)
-        for module in ("batch", "network"):
-            Terraform(root / "terraform" / "modules" / module, folder).run("init", "-backend=false")
+        for module in ("modules/batch", "modules/network", "bootstrap"):
+            Terraform(root / "terraform" / module, folder).run("init", "-backend=false")
 
     return once_per_run(tmp_path_factory, "configuration", make)
 

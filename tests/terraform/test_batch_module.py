@@ -56,9 +56,9 @@ def test_the_configuration_is_formatted(tmp_path: Path) -> None:
     assert unformatted.returncode == 0, unformatted.stdout
 
 
-@pytest.mark.parametrize("module", ["batch", "network"])
+@pytest.mark.parametrize("module", ["modules/batch", "modules/network", "bootstrap"])
 def test_the_modules_own_tests_pass(configuration: Path, module: str) -> None:
-    done = Terraform(configuration / "terraform" / "modules" / module, configuration).attempt("test")
+    done = Terraform(configuration / "terraform" / module, configuration).attempt("test")
 
     assert done.returncode == 0, done.stdout + done.stderr
     assert re.search(r"Success! \d+ passed, 0 failed", done.stdout)

@@ -21,8 +21,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 Statements = list[dict[str, Any]]
 
-# ListTasks by family is authorised against "*", whatever the table says about container instances; the cluster
-# condition beside it does the scoping (https://github.com/cdklabs/construct-hub/pull/1207).
+# ListTasks by family is authorised against "*", whatever the table says about container instances; the
+# cluster condition beside it does the scoping (https://github.com/cdklabs/construct-hub/pull/1207).
 ON_A_STAR_WITH_THE_CLUSTER = "ecs:ListTasks"
 
 # What Step Functions needs by itself for logs, traces, stopped-task events, roles, tags and keys; see the

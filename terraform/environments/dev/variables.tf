@@ -26,3 +26,9 @@ variable "notification_emails" {
   description = "Who is told of failed and missing runs."
   default     = []
 }
+
+variable "permissions_boundary" {
+  type        = string
+  description = "ARN of a permissions boundary for every role; null for none."
+  default     = null
+}

@@ -9,12 +9,13 @@ module "network" {
 module "batch" {
   source = "../../modules/batch"
 
-  environment         = "stg"
-  jobs_file           = "${path.root}/../../../jobs.yaml"
-  network             = module.network.network
-  images              = var.images
-  repository_arns     = var.repository_arns
-  notification_emails = var.notification_emails
+  environment          = "stg"
+  jobs_file            = "${path.root}/../../../jobs.yaml"
+  network              = module.network.network
+  images               = var.images
+  repository_arns      = var.repository_arns
+  notification_emails  = var.notification_emails
+  permissions_boundary = var.permissions_boundary
 
   # What differs from production.
   deletion_protection = false
