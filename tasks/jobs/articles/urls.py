@@ -11,6 +11,12 @@ _WEB: Final = {"http", "https"}
 _OTHER: Final = {"data", "blob", "about", "javascript", "cid", "mailto", "tel"}
 _DEFAULT_PORT: Final = {"http": 80, "https": 443}
 _CONTROL: Final = re.compile(r"[\x00-\x20]+\Z|\A[\x00-\x20]+|[\t\n\r]")
+# Host names without port, capitals, empty or odd labels; paths and queries that need no escape.
+_HOST_NAME: Final = r"[a-z0-9]+(?:[.-][a-z0-9]+)*"
+_ORIGIN: Final = re.compile(rf"https?://{_HOST_NAME}(?=/)")
+_CLEAN: Final = re.compile(
+    rf"https?://({_HOST_NAME})/[A-Za-z0-9/:@!$&'()*+,;=~._-]*(?:\?[A-Za-z0-9/:@!$&'()*+,;=~._-]+)?"
+)
 _PATH_SAFE: Final = "/%:@!$&'()*+,;=~-._"
 _QUERY_SAFE: Final = _PATH_SAFE + "?[]{}|^`"
 
@@ -29,6 +35,9 @@ class Address:
 
 def resolve(written: str, base: str) -> Address | None:
     """What `written` in a page at `base` means; None if it is no address of a file on a server."""
+    clean = _clean(written, base)
+    if clean is not None:
+        return clean
     text = _CONTROL.sub("", written)
     scheme, colon, _ = text.partition(":")
     if not text or text.startswith("#") or (colon and scheme.lower() in _OTHER):
@@ -37,6 +46,19 @@ def resolve(written: str, base: str) -> Address | None:
         return _web_address(urlsplit(urljoin(base, _forward_slashes(text))))
     except ValueError as error:
         return Address(written[:LONGEST], problem=str(error))
+
+
+def _clean(written: str, base: str) -> Address | None:
+    """The usual case in a tenth of the time: an address that is already as it should be."""
+    if "/." in written:
+        return None
+    if written.startswith("/") and not written.startswith("//"):
+        origin = _ORIGIN.match(base)
+        if origin is None:
+            return None
+        written = origin[0] + written
+    matched = _CLEAN.fullmatch(written)
+    return Address(written, matched[1]) if matched and len(written) <= LONGEST else None
 
 
 def _web_address(parts: SplitResult) -> Address:

@@ -70,6 +70,20 @@ def test_without_a_base_a_relative_address_is_bad() -> None:
     assert address.problem.startswith("no base")
 
 
+@given(
+    st.from_regex(r"(https?://[a-z.-]{1,4})?/?[a-z./?:@&'-]{0,12}", fullmatch=True),
+    st.sampled_from([BASE, ""]),
+)
+def test_the_short_way_gives_what_the_long_way_gives(written: str, base: str) -> None:
+    # A space at the end is dropped by the long way and keeps the short one from being taken.
+    short, long = resolve(written, base), resolve(written + " ", base)
+
+    if short is not None and not short.problem:
+        assert short == long
+    else:
+        assert (short and short.problem) == (long and long.problem)
+
+
 @given(st.text(max_size=80), st.sampled_from([BASE, "", "http://[::1]/"]))
 def test_no_text_breaks_it_and_the_result_stays_the_same(written: str, base: str) -> None:
     address = resolve(written, base)
