@@ -1,6 +1,7 @@
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,20 @@ def test_a_very_long_line_comes_through_whole_and_is_no_progress(pipe: Pipe) -> 
     pipe.job_writes(long_line + b"after\n")
 
     assert pipe.job_ends() == long_line + b"after\n"
+    assert pipe.relay.last_progress is None
+
+
+def test_the_end_of_a_very_long_line_is_not_taken_for_a_line(pipe: Pipe) -> None:
+    beginning = b"y" * (LONGEST_LINE + 1)
+    pipe.job_writes(beginning)
+    give_up = time.monotonic() + 10
+    while pipe.path.stat().st_size < len(beginning):  # given out already, before the line has ended
+        assert time.monotonic() < give_up
+        time.sleep(0.01)
+
+    pipe.job_writes(Progress(7, 9).line().encode() + b"\n")
+    pipe.job_ends()
+
     assert pipe.relay.last_progress is None
 
 
