@@ -50,6 +50,7 @@ class Executions:
             if found["status"] == "RUNNING" and found["input"] == given:
                 return {"executionArn": execution, "startDate": found["start_at"]}
             raise ApiError("ExecutionAlreadyExists", f"Execution Already Exists: '{execution}'")
+        self._runner.open()
         now = self._clock.now()
         with self._store.transaction():
             self._store.insert(

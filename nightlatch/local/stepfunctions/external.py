@@ -27,7 +27,9 @@ class ExternalStates:
     def __init__(self, url: str, region: str) -> None:
         parts = urlsplit(url)
         if parts.scheme not in {"http", "https"} or not parts.hostname:
-            raise LocalStartError(f"--states-endpoint must be a URL such as http://127.0.0.1:8083, not {url!r}")
+            raise LocalStartError(
+                f"--states-endpoint must be a URL such as http://127.0.0.1:8083, not {url!r}"
+            )
         self._url = url
         self._parts = parts
         self._scope = (

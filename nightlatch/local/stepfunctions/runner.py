@@ -53,6 +53,7 @@ class Runner:
         self._live: dict[str, _Live] = {}
         self._nursery: trio.Nursery | None = None
         self._unwritten: list[tuple[object, ...]] = []
+        self._noted = trio.Event()
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Run executions until cancelled; then they end as ABORTED, their tasks stopped."""
@@ -69,13 +70,24 @@ class Runner:
         """The name of an execution that was started without one."""
         return str(uuid.UUID(int=self._random.getrandbits(128), version=4))
 
+    def open(self) -> trio.Nursery:
+        """Where executions run.
+
+        Raises:
+            ApiError: ``ServiceUnavailable``: the server is ending and starts nothing any more.
+        """
+        if self._nursery is None or self._nursery.cancel_scope.cancel_called:
+            raise ApiError(
+                "ServiceUnavailable", "The local AWS is shutting down and starts no executions.", 503
+            )
+        return self._nursery
+
     def start(self, row: Row) -> None:
         """Run an execution that the store holds as RUNNING."""
-        if self._nursery is None:
-            raise ApiError("InternalFailure", "The local AWS is shutting down and starts no executions.", 503)
+        nursery = self.open()
         live = self._live[row["arn"]] = _Live()
         self._bus.publish(status_event(row))
-        self._nursery.start_soon(self._execute, row, live)
+        nursery.start_soon(self._execute, row, live)
 
     def stop(self, arn: str, error: str | None, cause: str | None) -> None:
         """Ask a running execution to end."""
@@ -142,6 +154,7 @@ class Runner:
 
         def note(event: HistoryEvent) -> None:
             events[:] = [event]
+            self._noted.set()
             self._unwritten.append(
                 (
                     row["id"],
@@ -227,6 +240,8 @@ class Runner:
     async def _write_down(self) -> None:
         """Keep little history in memory only, also of executions that wait for hours."""
         while True:
+            await self._noted.wait()
+            self._noted = trio.Event()
             await trio.sleep(_FLUSH_SECONDS)
             try:
                 self.flush()
