@@ -4,6 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from botocore import exceptions as aws
+
+from lock.errors import LockError
+from nightlatch.catalog import CatalogError
+from nightlatch.installation import InstallationError
+from nightlatch.operations.aws_errors import UNREACHABLE, translate, translate_lock
 from nightlatch.operations.codes import CODES
 from nightlatch.operations.errors import OperationError
 
@@ -13,28 +19,22 @@ if TYPE_CHECKING:
 
 def as_operation_error(error: Exception, invocation: Invocation) -> OperationError:
     """Translate any exception that can leave a command."""
-    from botocore import exceptions as aws  # noqa: PLC0415  slow to import, and only needed after a failure
-
-    from nightlatch.catalog import CatalogError  # noqa: PLC0415  the same
-    from nightlatch.installation import InstallationError  # noqa: PLC0415
-    from nightlatch.operations.aws_errors import translate  # noqa: PLC0415
-
+    endpoint = invocation.clients.endpoint_url if "clients" in vars(invocation) else None
+    if isinstance(error, OperationError):
+        return error
     if isinstance(error, CatalogError):
-        return catalog_error(error)
+        return _catalog_error(error)
     if isinstance(error, InstallationError):
         code = error.code if error.code in CODES else "INSTALL-003"
         return OperationError(code, str(error), tries=[error.hint])
-    if isinstance(error, (aws.BotoCoreError, aws.ClientError)):
-        endpoint = invocation.clients.endpoint_url if "clients" in vars(invocation) else None
-        if invocation.settings.local and isinstance(error, aws.HTTPClientError):
-            return OperationError(
-                "LOCAL-001",
-                "the local AWS does not answer",
-                facts=[("endpoint", endpoint or "-")],
-                tries=["nightlatch local up --detach"],
-            )
-        return translate(error, endpoint=endpoint)
-    return OperationError(
+    if invocation.settings.local and isinstance(error.__cause__ or error, UNREACHABLE):
+        return OperationError(
+            "LOCAL-001",
+            "the local AWS does not answer",
+            facts=[("endpoint", endpoint or "-")],
+            tries=["nightlatch local up --detach"],
+        )
+    return _of_services(error, endpoint) or OperationError(
         "BUG-001",
         "this should not have happened",
         facts=[("why", f"{type(error).__name__}: {error}")],
@@ -42,12 +42,16 @@ def as_operation_error(error: Exception, invocation: Invocation) -> OperationErr
     )
 
 
-def catalog_error(error: object) -> OperationError:
-    """Every mistake of a jobs file as one error, each with its place."""
-    from nightlatch.catalog import CatalogError  # noqa: PLC0415
+def _of_services(error: Exception, endpoint: str | None) -> OperationError | None:
+    if isinstance(error, LockError):
+        return translate_lock(error, endpoint=endpoint)
+    if isinstance(error, (aws.BotoCoreError, aws.ClientError)):
+        return translate(error, endpoint=endpoint)
+    return None
 
-    if not isinstance(error, CatalogError):
-        raise TypeError(error)
+
+def _catalog_error(error: CatalogError) -> OperationError:
+    """Every mistake of a jobs file as one error, each with its place."""
     count = len(error.problems)
     facts = []
     for problem in error.problems:

@@ -1,9 +1,10 @@
-"""Translate botocore's errors into `OperationError`."""
+"""Translate the errors of botocore and of the lock into `OperationError`."""
 
 from __future__ import annotations
 
 from botocore import exceptions as aws
 
+from lock.errors import LockError, TableMissingError
 from nightlatch.operations.errors import OperationError
 
 # Names under which the services say that credentials are bad.
@@ -31,6 +32,7 @@ _NO_CREDENTIALS = (
     aws.CredentialRetrievalError,
     aws.ProfileNotFound,
 )
+UNREACHABLE = (aws.ConnectionError, aws.HTTPClientError)
 _EXPIRED = (aws.TokenRetrievalError, aws.SSOError, aws.UnauthorizedSSOTokenError)
 
 
@@ -50,11 +52,22 @@ def translate(error: aws.BotoCoreError | aws.ClientError, *, endpoint: str | Non
         return OperationError("AWS-002", "the AWS sign-in has expired", facts=why, tries=["aws sso login"])
     if isinstance(error, aws.NoRegionError):
         return OperationError("AWS-006", "no AWS region is set", tries=["--region ap-northeast-1"])
-    if isinstance(error, aws.HTTPClientError):
+    if isinstance(error, UNREACHABLE):
         where = [("endpoint", endpoint)] if endpoint else []
         tries = ["nightlatch local status"] if endpoint else ["nightlatch doctor"]
         return OperationError("AWS-004", "AWS could not be reached", facts=[*where, *why], tries=tries)
     return OperationError("AWS-005", "an AWS call failed", facts=why)
+
+
+def translate_lock(error: LockError, *, endpoint: str | None = None) -> OperationError:
+    """The lock's own error in this project's words; where AWS is behind it, as AWS's."""
+    if isinstance(error, TableMissingError):
+        return OperationError(
+            "LOCK-006", f"the lock table {error.table} does not exist", tries=["nightlatch doctor"]
+        )
+    if isinstance(error.__cause__, (aws.BotoCoreError, aws.ClientError)):
+        return translate(error.__cause__, endpoint=endpoint)
+    return OperationError("LOCK-007", "a lock cannot be read", facts=[("why", str(error))])
 
 
 def _refused(error: aws.ClientError) -> OperationError:

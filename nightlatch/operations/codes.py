@@ -233,6 +233,20 @@ CODES: dict[str, ErrorCode] = _table(
         "longer; without --stop-holder, the lock changes hands and the next run stops them before it starts.",
     ),
     ErrorCode(
+        "LOCK-006",
+        ExitCode.NOT_FOUND,
+        "the lock table does not exist",
+        "The installation names a lock table that is not there. Terraform makes it on AWS, "
+        "`nightlatch local up` on a laptop. Nothing can run without it, and no program makes it on its own.",
+    ),
+    ErrorCode(
+        "LOCK-007",
+        ExitCode.FAILED,
+        "a lock cannot be read",
+        "The item of this lock was not written by this version of nightlatch. Look at it with "
+        "`aws dynamodb get-item`, and change it only when nothing of the job runs.",
+    ),
+    ErrorCode(
         "SCHED-001",
         ExitCode.NOT_FOUND,
         "the job has no schedule",

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from nightlatch.operations.aws_errors import translate
+from lock.errors import LockError
+from nightlatch.operations.aws_errors import translate, translate_lock
 from nightlatch.operations.errors import OperationError
 from nightlatch.operations.locks import STALE, list_locks
 from nightlatch.operations.schedules import DISABLED, MISSING, list_schedules
@@ -67,6 +68,9 @@ def examine(deployment: Deployment, jobs: Sequence[str], catalog: Catalog | None
         except (BotoCoreError, ClientError) as error:
             told = translate(error, endpoint=deployment.clients.endpoint_url)
             yield Finding(name, FAULT, f"{told.message}: {error}", next(iter(told.tries), None))
+        except LockError as error:
+            told = translate_lock(error, endpoint=deployment.clients.endpoint_url)
+            yield Finding(name, FAULT, told.message, _deploy(deployment))
         except OperationError as error:
             yield Finding(name, FAULT, error.message, next(iter(error.tries), None))
 

@@ -1,31 +1,32 @@
-"""When a schedule fires, and when the clock plays a trick on it.
-
-EventBridge Scheduler reads an expression in the schedule's time zone. A wall-clock time that does not
-exist on the day the clocks go forward is skipped; one that comes twice on the day they go back fires
-once. https://docs.aws.amazon.com/scheduler/latest/UserGuide/schedule-types.html#daylist-savings-time
-"""
+"""When a schedule fires, before and after a moment, with marks where a change of clocks matters."""
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from itertools import islice
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
-from aws_croniter import AwsCroniter
+from nightlatch.schedules import Rate, parse
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-_FORM = re.compile(r"(cron|rate|at)\((.*)\)\Z")
-_UNITS = {"minute": 60, "hour": 3600, "day": 86400}
-# Longer than any leap-year pattern of a cron expression that still fires.
-_SEARCH = 5000
+    from nightlatch.schedules import Anomaly
 
 SKIPPED = "skipped: the clocks go forward over it"
 REPEATED = "fires once: the clocks go back over it"
+_NOTES = {"skipped": SKIPPED, "repeated": REPEATED}
+
+# Expressions look forward only, so the latest firing is looked for in ever longer windows before the moment.
+_WINDOWS = (
+    timedelta(hours=1),
+    timedelta(days=1),
+    timedelta(days=8),
+    timedelta(days=32),
+    timedelta(days=400),
+    timedelta(days=5 * 366),
+)
+# How far ahead a skipped time is looked for when no further firing comes.
+_HORIZON = timedelta(days=5 * 366)
 
 
 @dataclass(frozen=True)
@@ -59,24 +60,15 @@ def next_firings(
         after: Only later ones.
         count: At most so many.
         anchor: When a rate began to count; by default `after`.
+
+    Raises:
+        ScheduleError: AWS would refuse the expression.
     """
-    kind, inner = _parts(expression)
-    if kind == "rate":
-        return list(islice(_rate(inner, after, anchor or after), count))
-    zone = ZoneInfo(timezone)
-    walls = (
-        _walls_after(inner, after.astimezone(zone))
-        if kind == "cron"
-        else iter([datetime.fromisoformat(inner)])
-    )
-    found: list[Firing] = []
-    for wall in walls:
-        firing = _firing(wall, zone)
-        if firing.at > after:
-            found.append(firing)
-        if len(found) >= count:
-            break
-    return found
+    parsed = parse(expression, timezone, anchor=anchor or after)
+    zone = ZoneInfo("UTC") if isinstance(parsed, Rate) else ZoneInfo(timezone)
+    times = parsed.next_times(after, count)
+    until = times[-1] if len(times) == count else after + _HORIZON
+    return _marked(times, parsed.anomalies(after, until), zone)[:count]
 
 
 def next_happening(
@@ -90,87 +82,43 @@ def next_happening(
 def previous_firing(
     expression: str, timezone: str, before: datetime, *, anchor: datetime | None = None
 ) -> Firing | None:
-    """The latest firing at or before a moment, skipped ones included; None when there was none."""
-    kind, inner = _parts(expression)
-    if kind == "rate":
+    """The latest firing at or before a moment, skipped ones included; None when there was none.
+
+    Args:
+        expression: ``cron(…)``, ``rate(…)`` or ``at(…)``.
+        timezone: Its time zone.
+        before: The moment.
+        anchor: When a rate began to count; without one, a rate has no past.
+    """
+    parsed = parse(expression, timezone, anchor=anchor)
+    if isinstance(parsed, Rate):
         if anchor is None or before < anchor:
             return None
-        period = _period(inner)
-        return _plain(anchor + ((before - anchor) // period) * period)
+        return _plain(anchor + ((before - anchor) // parsed.interval) * parsed.interval, ZoneInfo("UTC"))
     zone = ZoneInfo(timezone)
-    if kind == "at":
-        only = _firing(datetime.fromisoformat(inner), zone)
-        return only if only.at <= before else None
-    here = before.astimezone(zone).replace(tzinfo=UTC)
-    walls = [here.replace(second=0, microsecond=0), *islice(_walls_before(inner, here), 8)]
-    cron = AwsCroniter(inner)
-    if not cron.get_next(walls[0] - timedelta(minutes=1), n=1) or _next(cron, walls[0]) != walls[0]:
-        walls = walls[1:]
-    for wall in walls:
-        firing = _firing(wall.replace(tzinfo=None), zone)
-        if firing.at <= before:
-            return firing
+    for window in _WINDOWS:
+        after = before - window
+        times = []
+        for at in parsed.times(after):
+            if at > before:
+                break
+            times.append(at)
+        found = [it for it in _marked(times, parsed.anomalies(after, before), zone) if it.at <= before]
+        if found:
+            return found[-1]
     return None
 
 
-def _next(cron: AwsCroniter, wall: datetime) -> datetime | None:
-    found = cron.get_next(wall - timedelta(seconds=1), n=1)
-    return found[0] if found else None
+def _marked(times: list[datetime], anomalies: list[Anomaly], zone: ZoneInfo) -> list[Firing]:
+    repeated = {it.fires_at for it in anomalies if it.fires_at is not None}
+    firings = [_plain(at, zone, REPEATED if at in repeated else None) for at in times]
+    firings += [
+        Firing(it.local.replace(tzinfo=zone).astimezone(UTC), f"{it.local:%Y-%m-%d %H:%M}", _NOTES[it.kind])
+        for it in anomalies
+        if it.fires_at is None
+    ]
+    return sorted(firings, key=lambda firing: firing.at)
 
 
-def _parts(expression: str) -> tuple[str, str]:
-    match = _FORM.match(expression)
-    if match is None:
-        raise ValueError(f"not a schedule expression: {expression}")
-    return match[1], match[2]
-
-
-def _period(inner: str) -> timedelta:
-    number, unit = inner.split()
-    return timedelta(seconds=int(number) * _UNITS[unit.removesuffix("s")])
-
-
-def _rate(inner: str, after: datetime, anchor: datetime) -> Iterator[Firing]:
-    period = _period(inner)
-    at = anchor if anchor > after else anchor + ((after - anchor) // period + 1) * period
-    while True:
-        yield _plain(at)
-        at += period
-
-
-def _plain(at: datetime) -> Firing:
-    return Firing(at.astimezone(UTC), at.astimezone(UTC).strftime("%Y-%m-%d %H:%M"))
-
-
-def _walls_after(inner: str, here: datetime) -> Iterator[datetime]:
-    # The expression is about wall clocks, so it is walked as if the wall clock were UTC, which has no tricks.
-    cron = AwsCroniter(inner)
-    wall = here.replace(tzinfo=UTC) - timedelta(hours=3)
-    for _ in range(_SEARCH):
-        found = cron.get_next(wall, n=1)
-        if not found or found[0] is None:
-            return
-        wall = found[0]
-        yield wall.replace(tzinfo=None)
-
-
-def _walls_before(inner: str, here: datetime) -> Iterator[datetime]:
-    cron = AwsCroniter(inner)
-    wall = here
-    for _ in range(_SEARCH):
-        found = cron.get_prev(wall, n=1)
-        if not found or found[0] is None:
-            return
-        wall = found[0]
-        yield wall
-
-
-def _firing(wall: datetime, zone: ZoneInfo) -> Firing:
-    first = wall.replace(tzinfo=zone, fold=0)
-    second = wall.replace(tzinfo=zone, fold=1)
-    at = first.astimezone(UTC)
-    note = None
-    if first.utcoffset() != second.utcoffset():
-        exists = at.astimezone(zone).replace(tzinfo=None) == wall
-        note = REPEATED if exists else SKIPPED
-    return Firing(at, wall.strftime("%Y-%m-%d %H:%M"), note)
+def _plain(at: datetime, zone: ZoneInfo, note: str | None = None) -> Firing:
+    return Firing(at.astimezone(UTC), f"{at.astimezone(zone):%Y-%m-%d %H:%M}", note)

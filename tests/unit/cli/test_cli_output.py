@@ -86,20 +86,20 @@ def test_name_is_names_only() -> None:
 @pytest.mark.parametrize(
     ("color", "environ", "stream", "colored"),
     [
-        (Color.AUTO, {}, Screen, True),
-        (Color.AUTO, {}, io.StringIO, False),
-        (Color.AUTO, {"NO_COLOR": "1"}, Screen, False),
-        (Color.AUTO, {"CLICOLOR_FORCE": "1"}, io.StringIO, True),
-        (Color.AUTO, {"CLICOLOR_FORCE": "0"}, io.StringIO, False),
-        (Color.ALWAYS, {"NO_COLOR": "1"}, io.StringIO, True),
-        (Color.NEVER, {"FORCE_COLOR": "1"}, Screen, False),
+        (Color.AUTO, {}, Screen, "colour"),
+        (Color.AUTO, {}, io.StringIO, "plain"),
+        (Color.AUTO, {"NO_COLOR": "1"}, Screen, "plain"),
+        (Color.AUTO, {"CLICOLOR_FORCE": "1"}, io.StringIO, "colour"),
+        (Color.AUTO, {"CLICOLOR_FORCE": "0"}, io.StringIO, "plain"),
+        (Color.ALWAYS, {"NO_COLOR": "1"}, io.StringIO, "colour"),
+        (Color.NEVER, {"FORCE_COLOR": "1"}, Screen, "plain"),
     ],
 )
 def test_colour_follows_the_option_then_the_variables(
     color: Color,
     environ: dict[str, str],
     stream: type[io.StringIO],
-    colored: bool,
+    colored: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("TERM", "xterm")
@@ -109,7 +109,7 @@ def test_colour_follows_the_option_then_the_variables(
 
     make_console(out, color, environ).print("x", style="bold red")
 
-    assert ("\x1b[" in out.getvalue()) is colored
+    assert ("\x1b[" in out.getvalue()) is (colored == "colour")
 
 
 def test_an_error_says_what_why_what_to_try_and_the_request_id_last() -> None:

@@ -3,10 +3,12 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from nightlatch.operations.attempts import HistoryReader, trail
-from nightlatch.operations.deployment import Deployment
+
+if TYPE_CHECKING:
+    from nightlatch.operations.deployment import Deployment
 
 BEGAN = datetime(2026, 11, 21, 21, 0, tzinfo=UTC)
 TASK = "arn:aws:ecs:ap-northeast-1:000000000000:task/nightlatch-local/0123"
@@ -120,7 +122,7 @@ class Growing:
     """GetExecutionHistory of an execution that writes an event whenever it is asked."""
 
     class exceptions:  # noqa: N801  boto3 names it so
-        class ExecutionDoesNotExist(Exception):
+        class ExecutionDoesNotExist(Exception):  # noqa: N818  the same
             pass
 
     def __init__(self) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -10,7 +11,9 @@ from nightlatch.operations.executions import find_run, job_of_run, list_runs
 from nightlatch.operations.history import history, job_history
 from nightlatch.operations.runs import Outcome
 from nightlatch.operations.start import NAME_LIMIT, StartRequest, plan_start, start_run
-from tests.support.deployments import Environment
+
+if TYPE_CHECKING:
+    from tests.support.deployments import Environment
 
 NOW = datetime(2026, 11, 21, 21, 0, 5, tzinfo=UTC)
 JOBS = ("report", "report-monthly")

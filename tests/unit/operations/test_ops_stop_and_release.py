@@ -2,18 +2,20 @@ from __future__ import annotations
 
 import json
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
-from nightlatch.operations.deployment import Deployment
 from nightlatch.operations.errors import OperationError
 from nightlatch.operations.executions import find_run
 from nightlatch.operations.locks import list_locks, lock_key_of, read_lock
 from nightlatch.operations.release import ReleaseRequest, release_lock
 from nightlatch.operations.runs import Outcome, from_execution
 from nightlatch.operations.stop import How, StopRequest, stop_run
-from tests.support.deployments import Environment
+
+if TYPE_CHECKING:
+    from nightlatch.operations.deployment import Deployment
+    from tests.support.deployments import Environment
 
 TASK = "arn:aws:ecs:ap-northeast-1:123456789012:task/nightlatch-dev/0123"
 
@@ -39,7 +41,7 @@ class Machine:
     """A state machine with one container, which answers the container's end as the test says."""
 
     class exceptions:  # noqa: N801  boto3 names it so
-        class ExecutionDoesNotExist(Exception):
+        class ExecutionDoesNotExist(Exception):  # noqa: N818  the same
             pass
 
     def __init__(self, environment: Environment, *, goes_on: bool) -> None:
@@ -108,7 +110,10 @@ def test_a_killed_run_is_stopped_as_an_execution_that_says_who_and_why(environme
     run = from_execution("report", machine.describe_execution())
 
     done = stop_run(
-        staged(machine), run, StopRequest(by="me@here", reason="now", kill=True), sleep=environment.clock.sleep
+        staged(machine),
+        run,
+        StopRequest(by="me@here", reason="now", kill=True),
+        sleep=environment.clock.sleep,
     )
 
     assert (done.how, machine.stopped_tasks) == (How.EXECUTION, [])

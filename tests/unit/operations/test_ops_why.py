@@ -10,7 +10,7 @@ from nightlatch.operations.schedules import list_schedules, pause_schedule, resu
 from nightlatch.operations.why import Explanation, Verdict, explain
 from tests.support.deployments import Environment, iso
 
-# The schedule fires at 21:00 UTC. It was made when the test began, so only firings after that can be explained.
+# The schedule fires at 21:00 UTC. It was made when the test began, so this firing is a later one.
 FIRED = (datetime.now(UTC) + timedelta(days=2)).replace(hour=21, minute=0, second=0, microsecond=0)
 LATER = FIRED + timedelta(hours=3)
 
@@ -102,12 +102,17 @@ def test_a_schedule_that_is_younger_than_the_firing_is_no_fault(environment: Env
 
 
 def test_a_running_run_works_or_waits(environment: Environment) -> None:
-    arn = environment.start("report", "report-1", trigger="schedule", scheduled_time=iso(FIRED))
-    # moto starts it now; the firing that is asked about is a future one, so it is looked at from before.
-    early = explain(environment.at(LATER), "report", lock_key="reports")
-    environment.hold("reports", arn)
+    now = datetime.now(UTC)
+    fired = now.replace(hour=21, minute=0, second=0, microsecond=0)
+    fired -= timedelta(days=0 if fired <= now else 1)
+    environment.start("report", "report-1", trigger="schedule", scheduled_time=iso(fired))
 
-    assert early.verdict in (Verdict.NEVER_STARTED, Verdict.RUNNING)
+    works = ask(environment, now)
+    environment.hold("reports", environment.start("report-monthly", "report-monthly-1"))
+    waits = ask(environment, now)
+
+    assert (works.verdict, waits.verdict) == (Verdict.RUNNING, Verdict.WAITING)
+    assert works.tries == ("nightlatch watch report-1",)
 
 
 def test_a_job_without_a_schedule_or_a_machine(environment: Environment) -> None:
