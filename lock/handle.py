@@ -141,6 +141,10 @@ class Lock:
             lost=self.lost,
             on_lost=self._on_lost,
         )
+        if not self._lease.good and not self._lease.renew():
+            # The answer took as long as the lease, and somebody else was quicker.
+            self._held = None
+            return self.acquire()
         if self._renews:
             self._lease.start()
         return result

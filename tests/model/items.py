@@ -7,7 +7,7 @@ pair of item and operation is worked out and checked once.
 from collections.abc import Callable, Hashable
 from typing import NamedTuple
 
-from lock.events import Claim, Event, HandOff, ReArm, Release, ReleaseByFence, Renew, TakeOver
+from lock.events import Claim, Enqueue, Event, HandOff, ReArm, Release, ReleaseByFence, Renew, TakeOver
 from lock.model import LockItem
 from lock.rules import Reply, already_applied, apply
 
@@ -86,19 +86,20 @@ class Items:
     def _broken(self, before: LockItem | None, event: Event, after: LockItem | None) -> str | None:
         if after is None:
             return None
-        if before is not None and not self._is_holders(before, event):
-            return "I4 somebody who does not hold the lock changed it"
-        if after.queue and after.holder is None:
-            return "I6 somebody waits for a free lock, and nobody will give it to them"
-        if len({entry.grant for entry in after.queue}) < len(after.queue):
-            return "I6 somebody waits twice"
-        if before is not None and (overtaken := self._overtaken(before, event)):
-            return overtaken
-        if after.holder is not None and after.ttl is not None:
-            return "I8 a lock in use may be collected"
-        if isinstance(event, Release) and not already_applied(event, self._rules(after, event).item):
-            return "I9 a repeated release is not recognised"
-        return None
+        findings = {
+            "I4 somebody who does not hold the lock changed it": before is not None
+            and not self._is_holders(before, event),
+            "I6 somebody waits for a free lock, and nobody will give it to them": after.queue
+            and after.holder is None,
+            "I6 somebody waits twice": isinstance(event, Enqueue)
+            and before is not None
+            and event.entry.grant in before.queue_ids,
+            "I8 a lock in use may be collected": after.holder is not None and after.ttl is not None,
+            "I9 a repeated release is not recognised": isinstance(event, Release)
+            and not already_applied(event, self._rules(after, event).item),
+        }
+        overtaken = self._overtaken(before, event) if before is not None else None
+        return overtaken or next((finding for finding, found in findings.items() if found), None)
 
     @staticmethod
     def _is_holders(before: LockItem, event: Event) -> bool:

@@ -1,12 +1,12 @@
 """Breadth-first search over every state a world can reach, with the shortest way to a broken promise.
 
-A world is a set of processes that share one lock. Its states are hashable tuples; its successors come with the
-step that leads to them and with the promise that the step breaks, if any. Visited states are remembered by their
-64-bit hash, so that millions fit into memory; the chance that two of n states share one is below n**2 / 2**65
-(3e-7 for five million), and a broken promise that is found is always replayed in full.
+A world is a set of processes that share one lock. Its states are hashable tuples; its successors come with
+the step that leads to them and with the promise that the step breaks, if any. Visited states are remembered
+by their 64-bit hash, so that millions fit into memory; the chance that two of n states share one is below
+n**2 / 2**65 (1e-6 for five million), and a broken promise that is found is always replayed in full.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
@@ -45,7 +45,6 @@ class Outcome:
         exhausted: whether there is nothing else within the world's bounds.
         broken: the first promise broken, by a shortest way.
         story: that way, one step a line.
-        reached: the marks (see `search`) that some state bore.
     """
 
     states: int
@@ -91,6 +90,22 @@ def search(world: World, *, at_most: int = 10_000_000) -> Outcome:
     return Outcome(len(parents), taken, True, None, ())
 
 
+def reaches(world: World, wanted: Callable[[State], bool]) -> bool:
+    """Whether some state is as wanted."""
+    first = world.initial()
+    seen = {hash(first)}
+    frontier = [first]
+    while frontier:
+        state = frontier.pop()
+        if wanted(state):
+            return True
+        for step in world.steps(state):
+            if hash(step.state) not in seen:
+                seen.add(hash(step.state))
+                frontier.append(step.state)
+    return False
+
+
 def _way(world: World, parents: dict[int, int], last: int) -> list[Step]:
     """The steps from the first state to the one with this hash, by walking them again."""
     hashes = [last]
@@ -111,7 +126,9 @@ def _tell(world: World, way: list[Step]) -> Iterator[str]:
         yield f"{mark} {step.story:<78} | {world.show(step.state)}"
 
 
-def stuck_states(world: World, *, is_goal: Any, at_most: int = 2_000_000) -> tuple[int, State | None]:
+def stuck_states(
+    world: World, *, is_goal: Callable[[State], bool], at_most: int = 2_000_000
+) -> tuple[int, State | None]:
     """Every state must have a way, without further faults, to a goal.
 
     Returns:
@@ -138,14 +155,17 @@ def stuck_states(world: World, *, is_goal: Any, at_most: int = 2_000_000) -> tup
             if not step.fault:
                 back[there].append(position)
         position += 1
-    reaches = bytearray(len(order))
+    can = _backwards(goals, back)
+    return len(order), next((order[number] for number in range(len(order)) if number not in can), None)
+
+
+def _backwards(goals: list[int], back: list[list[int]]) -> set[int]:
+    """The states from which some goal can be reached."""
+    can = set(goals)
     pending = list(goals)
-    for number in goals:
-        reaches[number] = 1
     while pending:
         for number in back[pending.pop()]:
-            if not reaches[number]:
-                reaches[number] = 1
+            if number not in can:
+                can.add(number)
                 pending.append(number)
-    stuck = next((order[number] for number in range(len(order)) if not reaches[number]), None)
-    return len(order), stuck
+    return can
