@@ -12,7 +12,6 @@ import asyncio
 import contextlib
 import json
 import mimetypes
-import re
 import signal
 import socket
 import sys
@@ -24,27 +23,14 @@ from urllib.parse import quote, unquote, urlsplit
 
 from tasks.contract import exit_codes
 from tasks.jobs.articles.corpus import locate
+from tasks.jobs.articles.http_reply import Reply
 from tasks.jobs.articles.misbehaviour import FORCED, GOOD, KINDS, kind_of, true_verdict
 
 PICTURES: Final = {".png", ".jpg", ".jpeg", ".gif", ".webp", ".svg", ".avif", ".bmp", ".ico"}
-_REASONS: Final = {
-    200: "OK",
-    206: "Partial Content",
-    302: "Found",
-    301: "Moved Permanently",
-    403: "Forbidden",
-    404: "Not Found",
-    405: "Method Not Allowed",
-    410: "Gone",
-    416: "Range Not Satisfiable",
-    429: "Too Many Requests",
-    503: "Service Unavailable",
-}
 _PAGE: Final = b"<!DOCTYPE html><html><title>Sorry</title><p>We looked everywhere.</html>"
 _BLOCK: Final = 1 << 18
 _TLS_HANDSHAKE: Final = b"\x16"
 _LONGEST_REQUEST: Final = 32_768
-_RANGE: Final = re.compile(r"bytes=(\d*)-(\d*)\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +134,7 @@ class PictureServer:
         path = unquote(urlsplit(words[1]).path)
         return await self._answer(Request(words[0], path, headers), Reply(writer, words[0]))
 
-    async def _answer(self, request: Request, reply: "Reply") -> bool:
+    async def _answer(self, request: Request, reply: Reply) -> bool:
         if request.method not in {"GET", "HEAD"}:
             return await reply.send(405)
         if request.path == "/_truth":
@@ -167,7 +153,7 @@ class PictureServer:
         self._asked[request.path] = self._asked.get(request.path, 0) + 1
         return await self._misbehave(kind, request, reply, body, path)
 
-    async def _misbehave(self, kind: str, request: Request, reply: "Reply", body: bytes, path: str) -> bool:
+    async def _misbehave(self, kind: str, request: Request, reply: Reply, body: bytes, path: str) -> bool:
         headers = {
             "Content-Type": mimetypes.guess_type(path)[0] or "application/octet-stream",
             "ETag": f'"{len(body):x}"',
@@ -186,7 +172,7 @@ class PictureServer:
         return await self._serve(kind, request, reply, body, headers)
 
     async def _serve(
-        self, kind: str, request: Request, reply: "Reply", body: bytes, headers: dict[str, str]
+        self, kind: str, request: Request, reply: Reply, body: bytes, headers: dict[str, str]
     ) -> bool:
         if kind in _SPOILT:
             body, headers = _SPOILT[kind](body, headers)
@@ -232,7 +218,7 @@ class PictureServer:
             refusals["too-many-once"] = (429, wait)
         return refusals
 
-    async def _unending(self, kind: str, reply: "Reply", body: bytes, headers: dict[str, str]) -> bool:
+    async def _unending(self, kind: str, reply: Reply, body: bytes, headers: dict[str, str]) -> bool:
         if kind == "hang":
             await asyncio.sleep(3600)
         elif kind == "reset":
@@ -288,56 +274,6 @@ _SPOILT: Final = {
 }
 _UNENDING: Final = {"hang", "reset", "drip", "endless", "short-body", "cut-off", "hangs-after-404"}
 _WITHOUT_RANGE: Final = {"no-range", "no-length", "range-refused"}
-
-
-class Reply:
-    """Writes one answer."""
-
-    def __init__(self, writer: asyncio.StreamWriter, method: str) -> None:
-        self._writer = writer
-        self._silent = method == "HEAD"
-
-    async def begin(self, status: int, headers: dict[str, str]) -> None:
-        """Status line and headers."""
-        lines = [f"HTTP/1.1 {status} {_REASONS.get(status, 'Status')}"]
-        lines += [f"{name}: {value}" for name, value in headers.items()]
-        if "Content-Length" not in headers:
-            lines.append("Connection: close")
-        await self.write(("\r\n".join(lines) + "\r\n\r\n").encode("latin-1"))
-
-    async def write(self, data: bytes) -> None:
-        """Some of the body."""
-        self._writer.write(data)
-        await self._writer.drain()
-
-    async def send(
-        self, status: int, body: bytes = b"", headers: dict[str, str] | None = None, *, length: bool = True
-    ) -> bool:
-        """A whole answer; returns whether the connection stays open (not without a length)."""
-        more = {"Content-Length": str(len(body))} if length else {}
-        await self.begin(status, {**(headers or {}), **more})
-        if not self._silent:
-            await self.write(body)
-        return length
-
-    async def send_range(self, body: bytes, headers: dict[str, str], asked: str) -> bool:
-        """A whole answer, or the part of it that was asked for (RFC 9110, 14.2; one range)."""
-        headers = {**headers, "Accept-Ranges": "bytes"}
-        matched = _RANGE.match(asked)
-        if matched is None or asked == "bytes=-":
-            return await self.send(200, body, headers)
-        first = int(matched[1]) if matched[1] else max(0, len(body) - int(matched[2]))
-        last = min(int(matched[2]) if matched[1] and matched[2] else len(body) - 1, len(body) - 1)
-        if first > last:
-            return await self.send(416, b"", {"Content-Range": f"bytes */{len(body)}"})
-        part = {"Content-Range": f"bytes {first}-{last}/{len(body)}"}
-        return await self.send(206, body[first : last + 1], {**headers, **part})
-
-    def reset(self) -> None:
-        """Break the connection with RST."""
-        held = self._writer.get_extra_info("socket")
-        held.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
-        self._writer.transport.abort()
 
 
 async def _serve(root: Path, port: int, manner: Manner) -> int:
