@@ -32,6 +32,9 @@ check: $(STAMP) ## lint, types, import rules
 bench: $(STAMP) ## measure against peers and write docs/benchmarks.md
 	@$(BIN)/python -m bench
 
+chaos: $(STAMP) ## let many processes fight for locks while they are killed, stopped and cut off (CHAOS="--seconds 600")
+	@$(BIN)/python -m tests.chaos.run $(or $(CHAOS),--seconds 300 --workers 3)
+
 clean: ## remove the environment, caches and the local AWS's state
 	rm -rf $(VENV) .nightlatch .cache .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
