@@ -3,7 +3,7 @@
     python -m tests.simulation.nights --count 10000 --seed 1
     python -m tests.simulation.nights --replay 1/4711
 
-Each night has a name, `seed/number`, from which everything in it follows, so a name replays its night exactly.
+Each night has a name, `seed/number`, from which everything in it follows: a name replays its night exactly.
 """
 
 import argparse
@@ -14,12 +14,14 @@ import sys
 import time
 from collections import Counter
 
-from tests.simulation.world.night import NightFailedError, Night, play
+from tests.simulation.world.night import Night, NightFailedError, play
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Plays nights and reports; the exit code is 1 if one of them broke a promise."""
-    parser = argparse.ArgumentParser(prog="python -m tests.simulation.nights", description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.simulation.nights", description=__doc__.split("\n")[0]
+    )
     parser.add_argument("--count", type=int, default=1000, help="how many nights (default 1000)")
     parser.add_argument("--seed", default="1", help="the seed of all of them (default 1)")
     parser.add_argument("--replay", metavar="SEED/NUMBER", help="play one night and print its timeline")
@@ -30,14 +32,19 @@ def main(arguments: list[str] | None = None) -> int:
     return _play_all(given.seed, given.count, given.processes)
 
 
+def _say(text: object) -> None:
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
 def _replay(name: str) -> int:
     try:
         night = play(name)
     except NightFailedError as failed:
-        print(failed)
+        _say(failed)
         return 1
-    print(night.timeline)
-    print(json.dumps(night.figures))
+    _say(night.timeline)
+    _say(json.dumps(night.figures))
     return 0
 
 
@@ -57,18 +64,20 @@ def _play_all(seed: str, count: int, processes: int) -> int:
         for number, night in enumerate(pool.imap_unordered(_play_quietly, names, chunksize=4), start=1):
             if isinstance(night, str):
                 failures.append(night)
-                print(night, file=sys.stderr)
+                sys.stderr.write(night + "\n")
             else:
                 figures.update(night.figures)
             if number % 500 == 0:
                 rate = number / (time.monotonic() - started)
-                print(f"{number} nights, {len(failures)} failed, {rate:.1f} a second", flush=True)
+                _say(f"{number} nights, {len(failures)} failed, {rate:.1f} a second")
     seconds = time.monotonic() - started
     for name, value in sorted(figures.items()):
-        print(f"{name:<28} {value}")
-    print(f"{count} nights in {seconds:.0f} s, {count / seconds:.1f} a second: {len(failures)} broke a promise")
+        _say(f"{name:<28} {value}")
+    _say(
+        f"{count} nights in {seconds:.0f} s, {count / seconds:.1f} a second: {len(failures)} broke a promise"
+    )
     for failure in failures[:20]:
-        print(failure.splitlines()[0])
+        _say(failure.splitlines()[0])
     return 1 if failures else 0
 
 

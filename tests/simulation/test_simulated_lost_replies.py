@@ -1,4 +1,4 @@
-"""A write to the lock may be carried out and its reply lost, or be lost itself; a task may be launched twice."""
+"""A write to the lock may be done and its reply lost, or be lost itself; a task may be launched twice."""
 
 from collections.abc import Awaitable, Callable
 

@@ -128,15 +128,15 @@ class Executions:
             shown["Output"] = json.dumps(result.output)
         return shown
 
-    def list_executions(self, machine_arn: str, status: str) -> dict[str, Any]:
+    def list_executions(self, machine_arn: str) -> dict[str, Any]:
         """ListExecutions, newest first."""
         found = [
             self.describe(execution.arn, metadata_only=True)
             for execution in reversed(self.all.values())
-            if machine_arn.endswith(f":{execution.machine}") and self._status(execution) == status
+            if machine_arn.endswith(f":{execution.machine}")
         ]
         keys = ("ExecutionArn", "StateMachineArn", "Name", "Status", "StartDate", "StopDate")
-        return {"Executions": [{key: one[key] for key in keys} for one in found]}
+        return {"Executions": [{key: one[key] for key in keys if key in one} for one in found]}
 
     def list_machines(self) -> dict[str, Any]:
         """ListStateMachines."""

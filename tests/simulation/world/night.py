@@ -12,15 +12,15 @@ from statemachine.interpreter import Behaviour as EngineBehaviour
 from statemachine.interpreter import iso_time
 from tests.simulation.world.executions import Execution
 from tests.simulation.world.morning import broken_promises
-from tests.simulation.world.simulation import World, run_in_virtual_time
+from tests.simulation.world.simulation import AS_SHIPPED, Definitions, World, run_in_virtual_time
 from tests.simulation.world.weather import Weather, any_behaviour
 from tests.support.definitions import PREFIX, step
 
 JOBS = ("nightly", "weekly")
-SLOTS = 3
-SLOT_SECONDS = 2400
-NIGHT_SECONDS = 9000.0
-WATCH_MINUTES = 100
+SLOTS = 2
+SLOT_SECONDS = 1800
+NIGHT_SECONDS = 5000.0
+WATCH_MINUTES = 60
 
 
 class NightFailedError(AssertionError):
@@ -36,7 +36,7 @@ class Night:
     figures: dict[str, int]
 
 
-def play(name: str) -> Night:
+def play(name: str, definitions: Definitions = AS_SHIPPED) -> Night:
     """Plays the night of this name.
 
     Raises:
@@ -59,7 +59,7 @@ def play(name: str) -> Night:
 
     crash: BaseException | None = None
     try:
-        run_in_virtual_time(story, faults=weather, seed=name, engine=engine)
+        run_in_virtual_time(story, faults=weather, seed=name, engine=engine, definitions=definitions)
     except BaseExceptionGroup as error:
         crash = error
     assert world is not None
@@ -115,7 +115,16 @@ class _Players:
     def _declare_jobs(self) -> None:
         rng = self.rng
         for job in JOBS:
-            classes = ["launch", "infrastructure", "spot", "start", "timeout", "exit", "exit_75", "out_of_memory"]
+            classes = [
+                "launch",
+                "infrastructure",
+                "spot",
+                "start",
+                "timeout",
+                "exit",
+                "exit_75",
+                "out_of_memory",
+            ]
             retry = {name: rng.choice([1, 2, 5]) for name in classes if rng.random() < 0.6}
             steps = [
                 step(
@@ -158,7 +167,11 @@ class _Players:
         rng = random.Random(f"{self.rng.random()}")
         await self._until(slot * SLOT_SECONDS)
         for number in range(rng.choice([1, 1, 2])):
-            given = {"job": job, "scheduled_time": self._slot_time(slot), "alert_after_minutes": WATCH_MINUTES}
+            given = {
+                "job": job,
+                "scheduled_time": self._slot_time(slot),
+                "alert_after_minutes": WATCH_MINUTES,
+            }
             self.world.executions.start(f"{PREFIX}-watchdog", f"watch-{job}-{slot}-{number}", given)
             await trio.sleep(rng.random() * 20)
 
@@ -178,7 +191,9 @@ class _Players:
         rng = random.Random(f"{self.rng.random()}")
         await self._until(rng.uniform(0, NIGHT_SECONDS * 0.6))
         for number in range(12):
-            self.world.start(f"rush-{number}", rng.choice(JOBS), on_conflict=rng.choice(["skip", "wait", "replace"]))
+            self.world.start(
+                f"rush-{number}", rng.choice(JOBS), on_conflict=rng.choice(["skip", "wait", "replace"])
+            )
 
     async def _stop_something(self) -> None:
         rng = random.Random(f"{self.rng.random()}")
@@ -214,14 +229,15 @@ class _Players:
 
     async def _come_to_rest(self) -> None:
         world = self.world
-        for _ in range(3):
-            with trio.move_on_after(40_000):
-                while world.executions.running() or world.ecs.alive():
-                    if not _jobs_running(world) and not world.ecs.alive():
-                        break
+        for _ in range(20):
+            with trio.move_on_after(1800):
+                while _jobs_running(world) or world.ecs.alive():  # noqa: ASYNC110 - the same
                     await trio.sleep(10)
             await world.sweep()
-        with trio.move_on_after(40_000):
+            if not _jobs_running(world) and not world.ecs.alive():
+                break
+        await world.sweep()
+        with trio.move_on_after(20_000):
             while world.executions.running():  # noqa: ASYNC110 - many ends, one condition
                 await trio.sleep(10)
 

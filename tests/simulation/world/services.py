@@ -61,9 +61,7 @@ class Services:
                 a["ExecutionArn"], metadata_only=a.get("IncludedData") == "METADATA_ONLY"
             ),
             ("sfn", "stopExecution"): lambda a: executions.stop(a["ExecutionArn"], a["Error"], a["Cause"]),
-            ("sfn", "listExecutions"): lambda a: executions.list_executions(
-                a["StateMachineArn"], a["StatusFilter"]
-            ),
+            ("sfn", "listExecutions"): lambda a: executions.list_executions(a["StateMachineArn"]),
             ("sfn", "listStateMachines"): lambda _: executions.list_machines(),
             ("sns", "publish"): self._publish,
         }

@@ -1,14 +1,15 @@
 """A whole simulated installation, under virtual time and a seed."""
 
+import json
 import random
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from functools import cache
 from typing import Any
 
 import trio
 import trio.testing
 
+from lock.expressions import CLAIM
 from statemachine.interpreter import Behaviour as EngineBehaviour
 from statemachine.interpreter import Machine, TrioClock, iso_time
 from tests.simulation.world.ecs import Behaviour, Ecs, Task
@@ -22,34 +23,49 @@ from tests.simulation.world.services import Services
 from tests.simulation.world.timeline import Timeline
 from tests.support.definitions import PREFIX, definition, settings
 
-from lock.expressions import CLAIM  # isort: skip
+
+class Definitions:
+    """The rendered machines, each parsed once.
+
+    Args:
+        change: breaks a definition on purpose: gets its name and its states.
+    """
+
+    def __init__(self, change: Callable[[str, dict[str, Any]], None] = lambda _name, _states: None) -> None:
+        self._change = change
+        self._parsed: dict[str, Machine] = {}
+
+    def machine(self, name: str, **given: Any) -> Machine:
+        """`job` with these settings, `janitor` or `watchdog`."""
+        text = definition(name, **given)
+        if text not in self._parsed:
+            parsed = json.loads(text)
+            self._change(name, parsed["States"])
+            self._parsed[text] = Machine.parse(json.dumps(parsed))
+        return self._parsed[text]
 
 
-@cache
-def machine(name: str) -> Machine:
-    """The janitor or the watchdog, parsed once."""
-    return Machine.parse(definition(name))
-
-
-_JOBS: dict[str, Machine] = {}
-
-
-def job_machine(given: Mapping[str, Any]) -> Machine:
-    """A job's machine, parsed once per settings."""
-    text = definition("job", **given)
-    if text not in _JOBS:
-        _JOBS[text] = Machine.parse(text)
-    return _JOBS[text]
+AS_SHIPPED = Definitions()
 
 
 class World:
     """Everything of one installation.
 
-    Args:
-        behave: what the next task does, by family and environment; several may be queued in `behaviours`.
+    Attributes:
+        behaviours: what the next tasks do.
+        behave: what a task does when `behaviours` is empty, by family and environment.
     """
 
-    def __init__(self, nursery: trio.Nursery, *, faults: Faults, seed: str, engine: EngineBehaviour) -> None:
+    def __init__(
+        self,
+        nursery: trio.Nursery,
+        *,
+        faults: Faults,
+        seed: str,
+        engine: EngineBehaviour,
+        definitions: Definitions = AS_SHIPPED,
+    ) -> None:
+        self.definitions = definitions
         self.clock = TrioClock()
         self.faults = faults
         self.timeline = Timeline(self.clock.now)
@@ -59,7 +75,6 @@ class World:
         self.behaviours: list[Behaviour] = []
         self.behave: Callable[[str, dict[str, str]], Behaviour] = lambda _family, _environment: Behaviour()
         self.jobs: dict[str, dict[str, Any]] = {}
-        self.events_wanted = True
         self._nursery = nursery
         self._janitors = 0
         self.ecs = Ecs(
@@ -85,13 +100,13 @@ class World:
         )
         self.executions.integrations = self.services
         for name in ("janitor", "watchdog"):
-            self.executions.machines[f"{PREFIX}-{name}"] = machine(name)
+            self.executions.machines[f"{PREFIX}-{name}"] = definitions.machine(name)
 
     def add_job(self, job: str = "nightly", **changes: Any) -> None:
         """Declare a job."""
         given = settings(job, **changes)
         self.jobs[job] = given
-        self.executions.machines[f"{PREFIX}-{job}"] = job_machine(given)
+        self.executions.machines[f"{PREFIX}-{job}"] = self.definitions.machine("job", **given)
 
     def start(self, name: str, job: str = "nightly", **given: Any) -> Execution:
         """Start a run."""
@@ -222,13 +237,18 @@ def _same_order_every_time(seed: str) -> Iterator[None]:
 
 
 def run_in_virtual_time(
-    story: Callable[[World], Awaitable[None]], *, faults: Faults, seed: str, engine: EngineBehaviour
+    story: Callable[[World], Awaitable[None]],
+    *,
+    faults: Faults,
+    seed: str,
+    engine: EngineBehaviour,
+    definitions: Definitions = AS_SHIPPED,
 ) -> None:
     """Tells a story in a world of its own; whatever still runs at its end is dropped."""
 
     async def main() -> None:
         async with trio.open_nursery() as nursery:
-            world = World(nursery, faults=faults, seed=seed, engine=engine)
+            world = World(nursery, faults=faults, seed=seed, engine=engine, definitions=definitions)
             await story(world)
             nursery.cancel_scope.cancel()
 

@@ -1,4 +1,4 @@
-"""The faults of one random night. Which kinds there are at all is drawn first, so that nights differ in kind."""
+"""The faults of one random night. Which kinds there are is drawn first, so that nights differ in kind."""
 
 import random
 from dataclasses import dataclass, field
