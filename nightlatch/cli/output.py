@@ -212,5 +212,7 @@ class Output:
                 overflow="fold",
             )
         for texts in rows:
-            table.add_row(*(Text(text, style=STYLES.get(text, "")) for text in texts))
+            # The first column is a name, and a job may be called `failed`.
+            name, *rest = texts
+            table.add_row(Text(name), *(Text(text, style=STYLES.get(text, "")) for text in rest))
         self.console.print(table)

@@ -314,7 +314,7 @@ CODES: dict[str, ErrorCode] = _table(
         ExitCode.CREDENTIALS,
         "not allowed",
         "The credentials are good, but their policies do not allow the call named in the message. "
-        "The operator policy in docs/ lists what each command needs.",
+        "Ask whoever gave them to you for that call.",
     ),
     ErrorCode(
         "AWS-004",

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 from nightlatch.schedules import Rate, parse
 
 if TYPE_CHECKING:
+    from nightlatch.catalog import Job
     from nightlatch.schedules import Anomaly
 
 SKIPPED = "skipped: the clocks go forward over it"
@@ -27,6 +28,8 @@ _WINDOWS = (
 )
 # How far ahead a skipped time is looked for when no further firing comes.
 _HORIZON = timedelta(days=5 * 366)
+_YEAR = timedelta(days=366)
+_HOURLY = 24
 
 
 @dataclass(frozen=True)
@@ -107,6 +110,25 @@ def previous_firing(
         if found:
             return found[-1]
     return None
+
+
+def first_trick(job: Job, now: datetime) -> Firing | None:
+    """The first firing of a job in the coming year that a change of clocks skips or repeats.
+
+    A job that runs every hour or more often is not looked at: the next run does what one misses.
+    """
+    if job.schedule is None:
+        return None
+    parsed = parse(job.schedule.expression, job.schedule.timezone)
+    day = parsed.next_times(now, _HOURLY)
+    if len(day) == _HOURLY and day[-1] - now <= timedelta(days=1):
+        return None
+    anomalies = parsed.anomalies(now, now + _YEAR)
+    if not anomalies:
+        return None
+    zone = ZoneInfo(job.schedule.timezone)
+    times = [it.fires_at for it in anomalies if it.fires_at is not None]
+    return _marked(times, anomalies, zone)[0]
 
 
 def _marked(times: list[datetime], anomalies: list[Anomaly], zone: ZoneInfo) -> list[Firing]:

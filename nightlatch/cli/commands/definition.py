@@ -43,11 +43,13 @@ AccountOption = Annotated[
 def validate(invocation: Invocation) -> ExitCode:
     """Check the jobs file and the state machines made from it. Shows every mistake at once.
 
-    Needs no AWS. Ends with status 6 when something is wrong.
+    Warns of schedules that a change of clocks skips or repeats. Needs no AWS. Ends with status 6 when
+    something is wrong.
     """
     from nightlatch.catalog import CatalogError  # noqa: PLC0415  pydantic is slow to import
     from nightlatch.installation import LOCAL_ACCOUNT, LOCAL_REGION, Installation  # noqa: PLC0415
     from nightlatch.operations.definitions import check_definitions  # noqa: PLC0415
+    from nightlatch.operations.firings import first_trick  # noqa: PLC0415
 
     path = invocation.need_jobs_file()
     try:
@@ -72,8 +74,12 @@ def validate(invocation: Invocation) -> ExitCode:
     if problems:
         facts = [(problem.job, problem.message) for problem in problems]
         raise OperationError("FILE-003", "a rendered state machine is invalid", facts=facts)
-    for name in catalog.jobs:
+    for name, job in catalog.jobs.items():
         invocation.out.line(name)
+        trick = first_trick(job, invocation.now())
+        if trick is not None:
+            zone = job.schedule.timezone if job.schedule else ""
+            invocation.talk.warning(f"{name} at {trick.local} {zone}: {trick.note}")
     count = len(catalog.jobs)
     invocation.talk.note(
         f"{path} is valid for {invocation.settings.env}: {count} job{'s' if count != 1 else ''}"

@@ -159,6 +159,25 @@ def test_validate_names_the_jobs_of_a_good_file(tmp_path: Path, capsys: pytest.C
     assert "is valid for local: 1 job" in told.err
 
 
+def test_validate_warns_of_a_time_that_the_clocks_skip(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    jobs = """\
+  early:
+    schedule: { cron: "cron(30 2 * * ? *)", timezone: Europe/Berlin, alert_after_minutes: 30 }
+    lock: { key: early }
+    steps:
+      - { name: s, command: [x], timeout_minutes: 1 }
+"""
+
+    assert run(["validate", "--file", str(write_jobs(tmp_path, jobs))]) == ExitCode.OK
+
+    told = capsys.readouterr()
+    assert told.out == "early\n"
+    assert "warning  early at" in told.err
+    assert "the clocks go" in told.err
+
+
 def test_render_writes_the_definition_and_its_graph(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

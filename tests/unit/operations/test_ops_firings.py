@@ -1,13 +1,26 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 
 import pytest
 
-from nightlatch.operations.firings import REPEATED, SKIPPED, next_firings, next_happening, previous_firing
+from nightlatch.catalog import load_catalog
+from nightlatch.operations.firings import (
+    REPEATED,
+    SKIPPED,
+    first_trick,
+    next_firings,
+    next_happening,
+    previous_firing,
+)
+from tests.support.jobs_file import write_jobs
 
 BERLIN = "Europe/Berlin"
 AT_HALF_PAST_TWO = "cron(30 2 * * ? *)"
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def utc(*parts: int) -> datetime:
@@ -84,6 +97,22 @@ def test_a_single_time_fires_once() -> None:
     ]
     assert next_firings(expression, "Asia/Tokyo", utc(2027, 2, 1), 5) == []
     assert previous_firing(expression, "Asia/Tokyo", utc(2027, 1, 1)) is None
+
+
+@pytest.mark.parametrize(
+    ("cron", "local"), [("30 2 * * ? *", "2027-03-28 02:30"), ("0 4 * * ? *", None), ("* * * * ? *", None)]
+)
+def test_the_coming_year_is_searched_for_tricks_of_the_clock(
+    tmp_path: Path, cron: str, local: str | None
+) -> None:
+    schedule = f'{{ cron: "cron({cron})", timezone: Europe/Berlin, alert_after_minutes: 30 }}'
+    steps = "[{ name: s, command: [x], timeout_minutes: 1 }]"
+    jobs = f"  early:\n    schedule: {schedule}\n    lock: {{ key: a }}\n    steps: {steps}\n"
+    job = load_catalog(write_jobs(tmp_path, jobs), "local").jobs["early"]
+
+    found = first_trick(job, utc(2026, 11, 21))
+
+    assert (found.local if found else None) == local
 
 
 def test_the_last_year_of_an_expression_ends_it() -> None:
