@@ -13,7 +13,7 @@ import pytest
 
 from tasks.contract import exit_codes, variables
 from tests.support.container import RUN, Container, Site
-from tests.support.lock_row import create_lock_table, hold, metadata_endpoint, row
+from tests.support.lock_row import create_bucket, create_lock_table, hold, metadata_endpoint, row
 from tests.support.moto_server import MotoServer, moto_server
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -24,9 +24,7 @@ pytestmark = pytest.mark.slow
 def aws() -> Iterator[MotoServer]:
     with moto_server() as server:
         create_lock_table(server.client("dynamodb"))
-        server.client("s3").create_bucket(
-            Bucket="artifacts", CreateBucketConfiguration={"LocationConstraint": "ap-northeast-1"}
-        )
+        create_bucket(server.client("s3"), "artifacts")
         yield server
 
 

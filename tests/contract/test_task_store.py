@@ -13,6 +13,7 @@ from tasks.runtime.failures import CannotWriteError, LockLostError, TemporaryErr
 from tasks.runtime.publication import MANIFEST, publish, read_previous
 from tasks.runtime.s3_store import S3Store
 from tasks.runtime.store import ConditionFailedError, ObjectStore, Stored, open_store
+from tests.support.lock_row import create_bucket
 from tests.support.moto_server import MotoServer, moto_server
 
 ABOUT = {"job": "nightly", "run": "r1", "step": "generate", "run_key": "2026-11-21T21:00:00Z"}
@@ -21,9 +22,7 @@ ABOUT = {"job": "nightly", "run": "r1", "step": "generate", "run_key": "2026-11-
 @pytest.fixture(scope="module")
 def aws() -> Iterator[MotoServer]:
     with moto_server() as server:
-        server.client("s3").create_bucket(
-            Bucket="artifacts", CreateBucketConfiguration={"LocationConstraint": "ap-northeast-1"}
-        )
+        create_bucket(server.client("s3"), "artifacts")
         yield server
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.container import RUN, Container, Site
-from tests.support.lock_row import create_lock_table, metadata_endpoint
+from tests.support.lock_row import create_bucket, create_lock_table, metadata_endpoint
 from tests.support.moto_server import moto_server
 from tests.support.picture_site import Checks, picture_server, pictures
 
@@ -22,9 +22,7 @@ pytestmark = pytest.mark.slow
 def site(tmp_path: Path) -> Iterator[Site]:
     with moto_server() as aws, metadata_endpoint() as metadata:
         create_lock_table(aws.client("dynamodb"))
-        aws.client("s3").create_bucket(
-            Bucket="artifacts", CreateBucketConfiguration={"LocationConstraint": "ap-northeast-1"}
-        )
+        create_bucket(aws.client("s3"), "artifacts")
         yield Site(aws, metadata, tmp_path)
 
 

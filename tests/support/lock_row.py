@@ -3,7 +3,7 @@
 import json
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -14,12 +14,19 @@ OWNER = "arn:aws:states:ap-northeast-1:000000000000:execution:nightlatch-local-n
 
 
 def create_lock_table(dynamodb: Any) -> None:
-    dynamodb.create_table(
-        TableName=TABLE,
-        KeySchema=[{"AttributeName": "lock_key", "KeyType": "HASH"}],
-        AttributeDefinitions=[{"AttributeName": "lock_key", "AttributeType": "S"}],
-        BillingMode="PAY_PER_REQUEST",
-    )
+    # moto keeps one state for all servers of a process: another test file may have made it.
+    with suppress(dynamodb.exceptions.ResourceInUseException):
+        dynamodb.create_table(
+            TableName=TABLE,
+            KeySchema=[{"AttributeName": "lock_key", "KeyType": "HASH"}],
+            AttributeDefinitions=[{"AttributeName": "lock_key", "AttributeType": "S"}],
+            BillingMode="PAY_PER_REQUEST",
+        )
+
+
+def create_bucket(s3: Any, name: str) -> None:
+    with suppress(s3.exceptions.BucketAlreadyOwnedByYou):
+        s3.create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": "ap-northeast-1"})
 
 
 def hold(dynamodb: Any, key: str, *, grant: str, owner: str = OWNER, fence: int = 1000) -> None:
