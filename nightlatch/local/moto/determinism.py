@@ -11,6 +11,7 @@ import datetime as dt
 import os
 import random
 import sys
+import threading
 import time
 import types
 import uuid
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 _real_datetime = dt.datetime
 _held: list[float] = []
 _seen: set[str] = set()
+_replaying: list[bool] = []
+# What SNS gives an HTTP endpoint to answer.
+_DELIVERY_SECONDS = 15
 
 
 def _now() -> float:
@@ -79,8 +83,26 @@ def _copy_of(module: types.ModuleType, **changed: object) -> types.ModuleType:
     return copy
 
 
+def _post(url: str, **given: Any) -> None:
+    """Send what moto sends to a topic's HTTP subscriber, beside the engine's queue; nothing in a replay."""
+    if not _replaying:
+        threading.Thread(target=_deliver, args=(url, given), daemon=True).start()
+
+
+def _deliver(url: str, given: dict[str, Any]) -> None:
+    import requests  # noqa: PLC0415 - loaded with moto
+
+    try:
+        requests.post(url, timeout=_DELIVERY_SECONDS, **given)
+    except requests.RequestException as error:
+        print(f"nightlatch: the subscriber {url} was not reached: {error}", file=sys.stderr)  # noqa: T201 - the server's own log
+
+
 def _substitutes(generator: random.Random) -> list[tuple[object, object]]:
+    import requests  # noqa: PLC0415 - loaded with moto
+
     return [
+        (requests, _copy_of(requests, post=_post)),
         (_real_datetime, _Datetime),
         (dt, _copy_of(dt, datetime=_Datetime)),
         (time, _copy_of(time, time=_now)),
@@ -112,6 +134,16 @@ def make_repeatable() -> None:
             for original, substitute in substitutes:
                 if value is original:
                     setattr(module, attribute, substitute)
+
+
+@contextmanager
+def replaying() -> Iterator[None]:
+    """Let nothing leave the process: what is replayed was sent when it was new."""
+    _replaying.append(True)
+    try:
+        yield
+    finally:
+        _replaying.pop()
 
 
 @contextmanager

@@ -66,16 +66,8 @@ class MotoEngine:
             )
 
             self._dispatcher = DomainDispatcherApplication(create_backend_app)
-            for entry in self._journal.entries():
-                self._plan.note(entry.service, entry.operation)
-                reply = self._answer(entry.request, entry.region, entry.at, entry.seed)
-                self.replayed += 1
-                if reply.status not in range(200, 500):
-                    print(  # noqa: T201 - the server's own log
-                        f"nightlatch: request {entry.seq} ({entry.service} {entry.operation}) was accepted "
-                        f"earlier but answered {reply.status} when it was replayed",
-                        file=sys.stderr,
-                    )
+            with determinism.replaying():
+                self._replay()
             self._compact_if_due()
 
     def respond(self, request: HttpRequest, found: Route | None = None) -> tuple[HttpReply, bool]:
@@ -111,6 +103,18 @@ class MotoEngine:
             self._plan.note(found.service, found.operation)
             self._compact_if_due()
             return reply, True
+
+    def _replay(self) -> None:
+        for entry in self._journal.entries():
+            self._plan.note(entry.service, entry.operation)
+            reply = self._answer(entry.request, entry.region, entry.at, entry.seed)
+            self.replayed += 1
+            if reply.status not in range(200, 500):
+                print(  # noqa: T201 - the server's own log
+                    f"nightlatch: request {entry.seq} ({entry.service} {entry.operation}) was accepted "
+                    f"earlier but answered {reply.status} when it was replayed",
+                    file=sys.stderr,
+                )
 
     def close(self) -> None:
         """Compact if it is worth it, and close the journal."""

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from nightlatch.local.api_error import ApiError
 from nightlatch.local.stepfunctions.names import check_name, execution_arn, execution_of, machine_arn
 from nightlatch.local.stepfunctions.paging import page_of, with_token
+from nightlatch.local.stepfunctions.runner import KEPT_SECONDS
 from nightlatch.local.stepfunctions.status_event import not_redrivable
 from nightlatch.local.stepfunctions.store import Row, Store, present
 
@@ -20,8 +21,6 @@ _DATA_MEMBERS = frozenset(
     {"input", "inputDetails", "output", "outputDetails", "parameters", "assignedVariables"}
 )
 _STATUSES = frozenset({"RUNNING", "SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED", "PENDING_REDRIVE"})
-# "Unique for 90 days": how long a closed execution, and with it its name, is kept.
-KEPT_SECONDS = 90 * 86_400
 
 
 class Executions:

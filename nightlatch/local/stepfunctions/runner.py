@@ -25,6 +25,8 @@ RESTART_ERROR = "Nightlatch.LocalRestart"
 RESTART_CAUSE = "The local AWS ended while this execution was running; its tasks were stopped."
 SHUTDOWN_ERROR = "Nightlatch.LocalShutdown"
 _FLUSH_SECONDS = 0.2
+# Names are unique for 90 days after an execution has ended, and so long its history is kept.
+KEPT_SECONDS = 90 * 86_400
 SHUTDOWN_CAUSE = "The local AWS was shut down while this execution was running; its tasks were stopped."
 
 
@@ -119,6 +121,7 @@ class Runner:
         Returns:
             How many there were. Their status events come with ``announce``.
         """
+        self._forget_old()
         left = self._store.rows("SELECT * FROM execution WHERE status = 'RUNNING'")
         now = self._clock.now()
         for row in left:
@@ -140,6 +143,14 @@ class Runner:
                     row, ExecutionResult("ABORTED", error=RESTART_ERROR, cause=RESTART_CAUSE), None, now
                 )
         return len(left)
+
+    def _forget_old(self) -> None:
+        before = self._clock.now() - KEPT_SECONDS
+        with self._store.transaction():
+            self._store.run(
+                "DELETE FROM event WHERE execution IN (SELECT id FROM execution WHERE stop_at < ?)", before
+            )
+            self._store.run("DELETE FROM execution WHERE stop_at < ?", before)
 
     def announce(self) -> None:
         """Publish the final status of every execution whose event nobody could hear."""
