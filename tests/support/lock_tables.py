@@ -1,5 +1,6 @@
 """Lock tables for tests: a DynamoDB in this process, and requests and replies that get lost on the way."""
 
+import json
 from collections.abc import Callable
 from email.utils import formatdate
 from typing import Any
@@ -8,12 +9,14 @@ import boto3
 from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 from botocore.config import Config
 from botocore.exceptions import ConnectionClosedError
+from moto.core.botocore_stubber import MockRawResponse
 from moto.core.models import botocore_stubber
 from types_boto3_dynamodb import DynamoDBClient
 
 from lock.table import table_definition
 
 TABLE = "nightlatch-test-locks"
+THROTTLED = "ThrottlingException"
 
 
 def in_process_client(*, attempts: int = 3, create: bool = True) -> DynamoDBClient:
@@ -26,14 +29,16 @@ def in_process_client(*, attempts: int = 3, create: bool = True) -> DynamoDBClie
         config=Config(retries={"mode": "standard", "total_max_attempts": attempts}),
     )
 
-    def retry_at_once(attempts_made: int = 0, caught: Exception | None = None) -> float | None:
-        return 0.0 if caught is not None and attempts_made < attempts else None
+    allowed = attempts
+
+    def retry_at_once(
+        attempts: int = 0, caught_exception: Exception | None = None, response: Any = None, **_: Any
+    ) -> float | None:
+        throttled = response is not None and response[1].get("Error", {}).get("Code") == THROTTLED
+        return 0.0 if (caught_exception is not None or throttled) and attempts < allowed else None
 
     # The SDK's own retries, without its waiting between them.
-    client.meta.events.register_first(
-        "needs-retry.dynamodb",
-        lambda attempts=0, caught_exception=None, **_: retry_at_once(attempts, caught_exception),
-    )
+    client.meta.events.register_first("needs-retry.dynamodb", retry_at_once)
     if create:
         client.create_table(**table_definition(TABLE))
     return client
@@ -57,6 +62,7 @@ class Wire:
         self._requests_to_lose = 0
         self.late: list[Callable[[], object]] = []
         self._requests_to_delay = 0
+        self._requests_to_throttle = 0
         client.meta.events.register_first("before-send.dynamodb", self._carry)
 
     def lose_replies(self, count: int = 1) -> None:
@@ -71,6 +77,16 @@ class Wire:
         """The next requests seem lost, and arrive when `deliver_late` is called."""
         self._requests_to_delay = count
 
+    def throttle(self, count: int = 1) -> None:
+        """The next requests are refused because there are too many."""
+        self._requests_to_throttle = count
+
+    def settle(self) -> None:
+        """Forget all faults that have not happened yet, and what is still under way."""
+        self._replies_to_lose = self._requests_to_lose = 0
+        self._requests_to_delay = self._requests_to_throttle = 0
+        self.late.clear()
+
     def deliver_late(self) -> None:
         """Whatever was delayed arrives now; nobody hears the replies."""
         late, self.late = self.late, []
@@ -82,6 +98,11 @@ class Wire:
         if self._requests_to_lose:
             self._requests_to_lose -= 1
             raise ConnectionClosedError(endpoint_url=request.url)
+        if self._requests_to_throttle:
+            self._requests_to_throttle -= 1
+            body = json.dumps({"__type": THROTTLED, "message": "slow down"}).encode()
+            headers = {"content-type": "application/x-amz-json-1.0"}
+            return AWSResponse(request.url, 400, headers, MockRawResponse(body))
         if self._requests_to_delay:
             self._requests_to_delay -= 1
             self.late.append(lambda: botocore_stubber("before-send", request))

@@ -1,0 +1,368 @@
+"""The real client over DynamoDB, by random steps with faults, under a virtual clock.
+
+Three programs use one lock. Their clocks differ by seconds; requests and replies get lost, come late, or are
+throttled; holders die without a word; an operator forces the lock open or deletes it. After every step the
+promises hold. A failing run is shrunk to a short story by Hypothesis.
+"""
+
+from dataclasses import dataclass, field
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from moto import mock_aws
+
+from lock import (
+    Acquired,
+    Duplicate,
+    Holder,
+    Left,
+    LockItem,
+    LockTable,
+    Lost,
+    NotHeld,
+    Queued,
+    Released,
+    StoreUnavailableError,
+    VirtualClock,
+)
+from lock.renewal import MARGIN
+from tests.support.lock_tables import TABLE, Wire, in_process_client, tell_time
+
+KEY = "articles"
+LEASE_MS = 30_000
+NAMES = ("a", "b", "c")
+
+
+class SkewedClock(VirtualClock):
+    """A program's own clock: some seconds off, but running at the same speed."""
+
+    def __init__(self, true: VirtualClock, ahead_ms: int) -> None:
+        super().__init__()
+        self._true = true
+        self._ahead_ms = ahead_ms
+
+    def now_ms(self) -> int:
+        return self._true.now_ms() + self._ahead_ms
+
+    def monotonic(self) -> float:
+        return self._true.monotonic()
+
+
+@dataclass
+class Program:
+    """One program: its client, and what it believes."""
+
+    name: str
+    table: LockTable
+    wire: Wire
+    asking: Holder | None = None
+    held: LockItem | None = None
+    good_until: float = 0.0
+    waiting: bool = False
+    dead: LockItem | None = None
+    token: int = 0
+    lives: int = field(default=0)
+
+    def forget(self) -> None:
+        self.asking, self.held, self.waiting, self.good_until = None, None, False, 0.0
+        self.dead = None
+
+
+class Bench:
+    """Clients are slow to make, so all runs use the same ones."""
+
+    aws = None
+
+    def __init__(self, attempts: int) -> None:
+        first = Bench.aws is None
+        if first:
+            Bench.aws = mock_aws()
+            Bench.aws.start()
+        self.clock = VirtualClock()
+        self.programs: list[Program] = []
+        for name, ahead_ms in zip(NAMES, (0, 2_000, -2_000), strict=True):
+            client = in_process_client(attempts=attempts, create=first and name == "a")
+            tell_time(client, self.clock.now_ms)
+            table = LockTable.connect(TABLE, client=client, clock=SkewedClock(self.clock, ahead_ms))
+            self.programs.append(Program(name, table, Wire(client)))
+        self.raw = in_process_client(create=False)
+
+    def reset(self) -> None:
+        self.clock.advance(60)
+        self.raw.delete_item(TableName=TABLE, Key={"lock_key": {"S": KEY}})
+        for program in self.programs:
+            program.forget()
+            program.token = 0
+            program.wire.settle()
+
+    def item(self) -> LockItem | None:
+        found = self.raw.get_item(TableName=TABLE, Key={"lock_key": {"S": KEY}}, ConsistentRead=True)
+        return LockItem.decode(found["Item"]) if "Item" in found else None
+
+
+programs = st.sampled_from(range(len(NAMES)))
+
+
+class LockMachine(RuleBasedStateMachine):
+    """The steps. Subclasses say whether the SDK repeats requests."""
+
+    attempts = 1
+    bench: Bench | None = None
+
+    @initialize()
+    def begin(self) -> None:
+        cls = type(self)
+        if cls.bench is None:
+            cls.bench = Bench(cls.attempts)
+        self.world = cls.bench
+        self.world.reset()
+        self.last_token = 0
+        self.order: list[str] = []
+
+    # -- helpers ------------------------------------------------------------------------------------------
+
+    def _now(self) -> float:
+        return self.world.clock.monotonic()
+
+    def _believers(self) -> list[Program]:
+        return [p for p in self.world.programs if p.held is not None and self._now() < p.good_until]
+
+    def _got(self, program: Program, result: Acquired) -> None:
+        """A program is told that the lock is its own."""
+        item = self.world.item()
+        assert item is not None
+        assert item.holder is not None
+        assert item.holder.owner == result.holder.owner, "told 'mine', but the item says otherwise"
+        if result.token != program.token:
+            assert result.token > self.last_token, f"token went from {self.last_token} to {result.token}"
+        program.token = self.last_token = result.token
+        program.held, program.waiting = result.item, False
+        program.good_until = result.sent_at + LEASE_MS / 1000 * (1 - MARGIN)
+
+    # -- what programs do ---------------------------------------------------------------------------------
+
+    @rule(number=programs)
+    def acquire(self, number: int) -> None:
+        program = self.world.programs[number]
+        if program.held is not None or program.waiting:
+            return
+        if program.asking is None:
+            program.lives += 1
+            owner = f"{program.name}{program.lives}"
+            program.asking = program.table.new_holder(owner=owner, job="j", lease_ms=LEASE_MS)
+            program.token = 0
+        try:
+            result = program.table.acquire(KEY, program.asking)
+        except StoreUnavailableError:
+            return  # it may be mine or not: it asks again
+        assert not isinstance(result, Duplicate)
+        if isinstance(result, Acquired):
+            self._got(program, result)
+        else:
+            assert result.holder.owner != program.asking.owner, "told 'held' by itself"
+
+    @rule(number=programs)
+    def look_whether_the_holder_is_dead(self, number: int) -> None:
+        program = self.world.programs[number]
+        if program.asking is None or program.held is not None:
+            return
+        try:
+            seen = program.table.get(KEY)
+        except StoreUnavailableError:
+            return
+        if seen is not None and seen.holder is not None and seen.holder.owner != program.asking.owner:
+            program.dead = seen if program.table.is_dead(seen) else None
+
+    @rule(number=programs)
+    def take_over_what_was_seen_dead(self, number: int) -> None:
+        program = self.world.programs[number]
+        seen, program.dead = program.dead, None
+        if program.asking is None or program.held is not None or seen is None:
+            return
+        try:
+            result = program.table.take_over(seen, program.asking)
+        except StoreUnavailableError:
+            return
+        if isinstance(result, Acquired):
+            self._got(program, result)
+
+    @rule(number=programs)
+    def renew(self, number: int) -> None:
+        program = self.world.programs[number]
+        if program.held is None or program.held.holder is None:
+            return
+        try:
+            result = program.table.renew(KEY, program.held.holder)
+        except StoreUnavailableError:
+            return
+        if isinstance(result, Lost):
+            program.forget()
+        else:
+            program.good_until = result.sent_at + LEASE_MS / 1000 * (1 - MARGIN)
+
+    @rule(number=programs)
+    def release(self, number: int) -> None:
+        program = self.world.programs[number]
+        if program.held is None:
+            return
+        before, waiting = self.world.item(), []
+        if before is not None and before.holder == program.held.holder:
+            waiting = [entry.owner for entry in before.waiting]
+        program.good_until = 0.0  # it has stopped working before it gives back
+        try:
+            result = program.table.release(program.held)
+        except StoreUnavailableError:
+            return  # it asks again
+        if isinstance(result, Released) and not result.repeated:
+            handed = result.handed_to.owner if result.handed_to else None
+            assert handed == (waiting[0] if waiting else None), "not first in, first out"
+        if isinstance(result, NotHeld) and not self.world.programs[number].wire.late:
+            assert self.world.item() == before, "a release that was refused changed the item"
+        program.forget()
+
+    @rule(number=programs)
+    def wait_in_line(self, number: int) -> None:
+        program = self.world.programs[number]
+        if program.asking is None or program.held is not None or program.waiting:
+            return
+        try:
+            result = program.table.enqueue(KEY, program.asking, max_waiters=2)
+        except StoreUnavailableError:
+            return
+        program.waiting = isinstance(result, Queued)
+
+    @rule(number=programs)
+    def look_whether_it_is_mine(self, number: int) -> None:
+        program = self.world.programs[number]
+        if not program.waiting or program.asking is None:
+            return
+        item = self.world.item()
+        if item is None or item.holder is None or program.asking.grant not in item.queue_ids:
+            program.waiting = False
+        if item is None or item.holder is None or item.holder.owner != program.asking.owner:
+            return
+        try:
+            result = program.table.renew(KEY, item.holder)
+        except StoreUnavailableError:
+            program.waiting = True
+            return
+        if not isinstance(result, Lost):
+            held = result.item.holder
+            assert held is not None
+            got = Acquired(item=result.item, holder=held, token=result.item.fence, sent_at=result.sent_at)
+            self._got(program, got)
+
+    @rule(number=programs)
+    def leave_the_line(self, number: int) -> None:
+        program = self.world.programs[number]
+        if not program.waiting or program.asking is None:
+            return
+        try:
+            result = program.table.leave(KEY, grant=program.asking.grant)
+        except StoreUnavailableError:
+            return
+        if isinstance(result, Left):
+            program.forget()
+
+    @rule(number=programs)
+    def drop_a_dead_head(self, number: int) -> None:
+        program = self.world.programs[number]
+        item = self.world.item()
+        if item is None or not item.queue:
+            return
+        owners = {p.asking.owner for p in self.world.programs if p.asking is not None}
+        if item.queue[0].owner in owners:
+            return
+        try:
+            program.table.drop_head(item)
+        except StoreUnavailableError:
+            return
+
+    # -- what goes wrong ----------------------------------------------------------------------------------
+
+    @rule(
+        number=programs,
+        fault=st.sampled_from(["lose_replies", "lose_requests", "delay_requests", "throttle"]),
+    )
+    def something_goes_wrong(self, number: int, fault: str) -> None:
+        getattr(self.world.programs[number].wire, fault)()
+
+    @rule(number=programs)
+    def late_requests_arrive(self, number: int) -> None:
+        self.world.programs[number].wire.deliver_late()
+
+    @rule(number=programs)
+    def a_program_dies(self, number: int) -> None:
+        self.world.programs[number].forget()
+
+    @rule(seconds=st.sampled_from([1, 5, 14, 40]))
+    def time_passes(self, seconds: int) -> None:
+        self.world.clock.advance(seconds)
+
+    @rule()
+    def an_operator_forces_it_open(self) -> None:
+        item = self.world.item()
+        if item is None or item.holder is None:
+            return
+        for program in self._believers():
+            program.good_until = 0.0  # the operator has made sure that it does not run
+        operator = LockTable.connect(TABLE, client=self.world.raw, clock=self.world.clock)
+        result = operator.force_release(KEY, token=item.fence, by="ops", reason="test")
+        assert isinstance(result, Released)
+
+    @precondition(lambda self: not any(p.wire.late for p in self.world.programs))
+    @rule()
+    def somebody_deletes_it(self) -> None:
+        for program in self._believers():
+            program.good_until = 0.0
+        self.world.raw.delete_item(TableName=TABLE, Key={"lock_key": {"S": KEY}})
+        # The seed of the next fence is its maker's clock, which may be seconds slow.
+        self.world.clock.advance(5)
+
+    # -- what must hold -----------------------------------------------------------------------------------
+
+    @invariant()
+    def the_promises_hold(self) -> None:
+        if not hasattr(self, "world"):
+            return
+        believers = self._believers()
+        assert len(believers) <= 1, [program.name for program in believers]
+        item = self.world.item()
+        for program in believers:
+            assert item is not None
+            assert item.holder is not None
+            assert program.asking is not None
+            assert item.holder.owner == program.asking.owner
+            assert item.token == program.token
+        if item is None:
+            return
+        if item.holder is None:
+            assert not item.queue
+            assert item.lease_expires_at is None
+        else:
+            assert item.ttl is None
+            assert item.lease_expires_at is not None
+        assert item.queue_ids <= {entry.grant for entry in item.queue}
+        assert item.fence >= self.last_token
+
+
+class WithoutRetries(LockMachine):
+    """Every lost request or reply is an error that the program sees."""
+
+    attempts = 1
+
+
+class WithRetries(LockMachine):
+    """The SDK repeats requests by itself."""
+
+    attempts = 3
+
+
+_SETTINGS = settings(
+    max_examples=15, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)
+)
+TestWithoutRetries = WithoutRetries.TestCase
+TestWithoutRetries.settings = _SETTINGS
+TestWithRetries = WithRetries.TestCase
+TestWithRetries.settings = _SETTINGS
