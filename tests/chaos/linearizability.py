@@ -105,7 +105,8 @@ def check(key: str, calls: Iterable[Call]) -> Verdict:
             continue
         before = configurations
         configurations = _fewest(
-            found for configuration in before for found in _including(call, configuration, open_calls)
+            (found for configuration in before for found in _including(call, configuration, open_calls)),
+            open_calls,
         )
         del open_calls[call.name]
         largest = max(largest, len(configurations))
@@ -139,14 +140,20 @@ def _including(
                 pending.append(reached)
 
 
-def _fewest(configurations: Iterable[Configuration]) -> set[Configuration]:
-    """Of those with the same item, the ones that have used the fewest calls: they can still do all that."""
-    by_item: dict[LockItem | None, list[frozenset[str]]] = {}
+def _fewest(configurations: Iterable[Configuration], open_calls: dict[str, Call]) -> set[Configuration]:
+    """Without those that can do nothing that another cannot.
+
+    Of two that agree in the item and in the calls whose answers are still to come, the one that has used fewer
+    of the calls that will never be answered can do all that the other can.
+    """
+    kept: dict[tuple[LockItem | None, frozenset[str]], list[frozenset[str]]] = {}
     for item, done in configurations:
-        others = by_item.setdefault(item, [])
-        if not any(other <= done for other in others):
-            by_item[item] = [other for other in others if not done <= other] + [done]
-    return {(item, done) for item, all_done in by_item.items() for done in all_done}
+        due = frozenset(name for name in done if open_calls[name].answered is not None)
+        maybe = done - due
+        others = kept.setdefault((item, due), [])
+        if not any(other <= maybe for other in others):
+            kept[item, due] = [*(other for other in others if not maybe <= other), maybe]
+    return {(item, due | maybe) for (item, due), all_maybe in kept.items() for maybe in all_maybe}
 
 
 def _stories(configurations: Iterable[Configuration], open_calls: dict[str, Call]) -> Iterator[str]:

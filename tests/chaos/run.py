@@ -15,6 +15,7 @@ import os
 import shutil
 import sys
 import tempfile
+import time
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from random import Random
@@ -32,6 +33,9 @@ from tests.support.postgres import find_program, postgres
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+KEPT = Path(__file__).parents[2] / ".cache" / "chaos"
+"""Where the histories of failed runs lie."""
 
 _TOKENS = {"AWS_ACCESS_KEY_ID": "chaos", "AWS_SECRET_ACCESS_KEY": "chaos", "AWS_DEFAULT_REGION": REGION}
 
@@ -96,9 +100,9 @@ def main(arguments: list[str] | None = None) -> int:
     """Run, check, report."""
     chosen = options(arguments)
     scratch = Path(tempfile.mkdtemp(prefix="nightlatch-chaos-"))
-    folder = chosen.histories or scratch / "histories"
-    folder.mkdir(parents=True, exist_ok=True)
     seed = chosen.seed if chosen.seed is not None else int.from_bytes(os.urandom(4), "big")
+    folder = chosen.histories or KEPT / f"{time.strftime('%Y%m%dT%H%M%S')}-{seed}"
+    folder.mkdir(parents=True, exist_ok=True)
     with place(chosen.endpoint, chosen.postgres, scratch) as prepared:
         stage = Stage(
             folder,
@@ -138,10 +142,16 @@ def main(arguments: list[str] | None = None) -> int:
     )
     if broken or chosen.histories:
         say(f"histories and all {len(found)} anomalies: {folder}\n")
-        shutil.rmtree(scratch / "aws", ignore_errors=True)
     else:
-        shutil.rmtree(scratch)
-    summary = {"chaos": counts, "seed": seed, "violations": len(broken), "resources": list(resources)}
+        shutil.rmtree(folder)
+    shutil.rmtree(scratch)
+    summary = {
+        "chaos": counts,
+        "seed": seed,
+        "violations": len(broken),
+        "resources": list(resources),
+        "folder": str(folder),
+    }
     say(json.dumps(summary) + "\n")
     return 1 if broken else 0
 

@@ -163,6 +163,14 @@ class TestLinearizability:
         table.call(acquire("b"), 1, 3)
         assert table.linearizable
 
+    def test_a_refusal_may_have_come_long_before_its_answer(self) -> None:
+        table = Table()
+        table.call(acquire("a"), 1, 2)
+        table.call(release("b"), 3, 9)  # refused while a held it; told when c did
+        table.call(release("a"), 4, 5)
+        table.call(acquire("c"), 6, 7)
+        assert table.linearizable
+
     def test_two_owners_are_not_explained(self) -> None:
         table = Table()
         table.call(acquire("a"), 1, 2)
