@@ -1,0 +1,87 @@
+"""What the documents say is true: links lead somewhere, examples are valid, commands exist."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+from nightlatch.catalog import load_catalog
+
+ROOT = Path(__file__).resolve().parents[2]
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "examples").rglob("*.md")])
+NIGHTLATCH = Path(sys.executable).with_name("nightlatch")
+LONGEST_README = 250
+
+LINK = re.compile(r"\]\((?!https?://|#)([^)#\s]+)")
+BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+
+
+def blocks(path: Path, language: str) -> list[str]:
+    return [body for found, body in BLOCK.findall(path.read_text()) if found == language]
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_link_leads_to_a_file(document: Path) -> None:
+    lost = [
+        target for target in LINK.findall(document.read_text()) if not (document.parent / target).exists()
+    ]
+
+    assert lost == []
+
+
+@pytest.mark.parametrize("readme", ["README.md", "README.ja.md"])
+def test_a_readme_is_short(readme: str) -> None:
+    assert len((ROOT / readme).read_text().splitlines()) < LONGEST_README
+
+
+def test_both_readmes_show_the_same_commands_pictures_and_links() -> None:
+    english, japanese = ROOT / "README.md", ROOT / "README.ja.md"
+
+    def skeleton(path: Path) -> list[str]:
+        commands = [
+            line.split("#")[0].rstrip() for body in blocks(path, "console") for line in body.splitlines()
+        ]
+        targets = sorted(set(LINK.findall(path.read_text())) - {"README.md", "README.ja.md"})
+        return commands + targets
+
+    assert skeleton(english) == skeleton(japanese)
+
+
+@pytest.mark.parametrize(
+    "document", ["README.md", "README.ja.md", "docs/jobs-yaml.md"], ids=lambda name: Path(name).name
+)
+def test_the_jobs_in_a_document_are_valid(document: str, tmp_path: Path) -> None:
+    yaml = YAML()
+    shipped: Any = yaml.load((ROOT / "jobs.yaml").read_text())
+    [example] = [found for body in blocks(ROOT / document, "yaml") if "jobs" in (found := yaml.load(body))]
+    shipped["jobs"] = example["jobs"]
+    with (tmp_path / "jobs.yaml").open("w") as out:
+        yaml.dump(shipped, out)
+
+    catalog = load_catalog(tmp_path / "jobs.yaml", "prod")
+
+    assert list(catalog.jobs) == list(example["jobs"])
+
+
+@pytest.mark.slow
+def test_every_command_in_the_documents_exists() -> None:
+    """A command line of a document is given to `--help` with its words, without its values."""
+    said = {
+        tuple(shlex.split(line.split("#")[0].removeprefix("$").replace(".venv/bin/", ""))[1:])
+        for document in DOCUMENTS
+        for body in blocks(document, "console")
+        for line in body.splitlines()
+        if re.match(r"\$ (\.venv/bin/)?nightlatch ", line)
+    }
+    words = {tuple(word for word in command if re.fullmatch(r"[a-z]+", word))[:2] for command in said}
+    assert words
+    for command in words:
+        done = subprocess.run([NIGHTLATCH, *command, "--help"], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, (command, done.stderr)
