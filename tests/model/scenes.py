@@ -8,7 +8,6 @@ from tests.model.runs import Runs
 from tests.model.search import World
 from tests.model.world import ALL_PROMISES, FAULTS
 
-
 EVERY_FAULT = tuple(fault for fault in FAULTS if fault != "delete")
 """Deleting the item of a lock that is held has a space of its own: not every promise is kept then."""
 
