@@ -143,8 +143,8 @@ def _including(
 def _fewest(configurations: Iterable[Configuration], open_calls: dict[str, Call]) -> set[Configuration]:
     """Without those that can do nothing that another cannot.
 
-    Of two that agree in the item and in the calls whose answers are still to come, the one that has used fewer
-    of the calls that will never be answered can do all that the other can.
+    Of two that agree in the item and in the calls whose answers are still to come, the one that has used
+    fewer of the calls that will never be answered can do all that the other can.
     """
     kept: dict[tuple[LockItem | None, frozenset[str]], list[frozenset[str]]] = {}
     for item, done in configurations:

@@ -18,7 +18,7 @@ _NAP_NS: Final = int(LEASE_SECONDS * 1e9)
 
 def work(
     hands: Hands, key: str, *, owner: str, token: int, grant: str, lease_ends: Callable[[], int | None]
-) -> None:
+) -> bool:
     """Show the token to every resource, then write on. The history says from when to when.
 
     Args:
@@ -28,6 +28,9 @@ def work(
         token: the fencing token.
         grant: the grant it was got with.
         lease_ends: monotonic ns until which the holder may believe that it holds; None: until it is drained.
+
+    Returns:
+        Whether it slept past its lease and every resource has refused it since.
     """
     stage, history = hands.stage, hands.history
     history.note("enter", key=key, owner=owner, token=token, lease_ends=lease_ends())
@@ -35,7 +38,7 @@ def work(
     resources = list(stage.place.resources)
     hands.dice.shuffle(resources)
     writes = len(resources) + hands.dice.randrange(6)
-    number, seen = 0, now()
+    number, seen, refused = 0, now(), False
     # Whoever works while another sleeps stays until that one has woken and given back what it no longer has.
     while number < writes or stage.sleeper(key) not in {0, os.getpid()}:
         _write(hands, resources[number % len(resources)], key, owner=owner, token=token, grant=grant)
@@ -43,7 +46,7 @@ def work(
         if number == len(resources):
             stage.count_established(key)
         if now() - seen > _NAP_NS:
-            _after_a_nap(hands, key, owner=owner, token=token, grant=grant, since=seen)
+            refused = not _after_a_nap(hands, key, owner=owner, token=token, grant=grant, since=seen)
             break
         ends = lease_ends()
         if ends is not None and now() > ends:
@@ -53,17 +56,18 @@ def work(
         seen = now()
     stage.enter(hands.slot, 0)
     history.note("exit", key=key, owner=owner, token=token)
+    return refused
 
 
-def _after_a_nap(hands: Hands, key: str, *, owner: str, token: int, grant: str, since: int) -> None:
+def _after_a_nap(hands: Hands, key: str, *, owner: str, token: int, grant: str, since: int) -> bool:
     """Slept longer than the lease. A program that did not notice would write now: so do it, everywhere."""
     hands.history.note("woke", key=key, owner=owner, token=token, slept_ns=now() - since)
     answers = [
         _write(hands, resource, key, owner=owner, token=token, grant=grant)
         for resource in hands.stage.place.resources
     ]
-    if not any(answers):
-        hands.stage.count_nap(key)
+    # Of a lock broken on purpose nobody expects that.
+    return any(answers) and hands.stage.mutant is None
 
 
 def _write(hands: Hands, resource: str, key: str, *, owner: str, token: int, grant: str) -> bool:

@@ -82,9 +82,9 @@ def test_a_broken_lock_is_found_out(
         "--workers",
         "2",
         "--enough",
-        "1",
+        "2",
         "--seconds",
-        "100",
+        "60",
         "--break",
         mutant,
     )

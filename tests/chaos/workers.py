@@ -84,7 +84,7 @@ def hold_once(hands: Hands, key: str) -> None:
         return
     owner = result.holder.owner
     hands.history.note("got", key=key, owner=owner, token=lock.token, took_over=result.took_over is not None)
-    work(
+    refused = work(
         hands,
         key,
         owner=owner,
@@ -94,6 +94,8 @@ def hold_once(hands: Hands, key: str) -> None:
     )
     released = insist(hands, lock.release)
     hands.history.note("gave_back", key=key, owner=owner, answer=type(released).__name__)
+    if refused:
+        hands.stage.count_nap(key)
 
 
 def _lease_ends(lock: Lock) -> int | None:
