@@ -32,6 +32,12 @@ check: $(STAMP) ## lint, types, import rules
 bench: $(STAMP) ## measure against peers and write docs/benchmarks.md
 	@$(BIN)/python -m bench
 
+prove: $(STAMP) ## search every state of the lock within large bounds, and every rule removed (PROVE="...")
+	@$(BIN)/python -m tests.model.prove $(PROVE)
+
+nights: $(STAMP) ## play ten thousand random nights in virtual time (NIGHTS="--count 500 --seed 7")
+	@$(BIN)/python -m tests.simulation.nights $(or $(NIGHTS),--count 10000)
+
 chaos: $(STAMP) ## let many processes fight for locks while they are killed, stopped and cut off (CHAOS="--seconds 600")
 	@$(BIN)/python -m tests.chaos.run $(or $(CHAOS),--seconds 300 --workers 3)
 
