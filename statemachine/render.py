@@ -1,11 +1,11 @@
-"""Fills the placeholders of a definition, byte for byte as Terraform does.
+r"""Fills the placeholders of a definition, byte for byte as Terraform does.
 
 Terraform's side, tested against this one:
 
     replace(replace(
-      templatefile("job.asl.json", merge(values, { settings = "@settings@", run_timeout_seconds = "@timeout@" })),
-      "\\"@settings@\\"", jsonencode(settings)),
-      "\\"@timeout@\\"", settings.run_timeout_seconds)
+      templatefile("job.asl.json", merge(values, { settings = "@settings@", run_timeout_seconds = "@t@" })),
+      "\"@settings@\"", jsonencode(settings)),
+      "\"@t@\"", settings.run_timeout_seconds)
 """
 
 import json
@@ -33,7 +33,7 @@ VALUES: Final = frozenset(
 """The placeholders that stand inside a JSON string. A definition uses those that it needs."""
 
 _PLACEHOLDER: Final = re.compile(r'"\$\{(settings|run_timeout_seconds)\}"|\$\{([^}]*)\}')
-# A value lands inside a JSON string and often inside a JSONata text in it, so what could end either is refused.
+# A value lands inside a JSON string, often inside a JSONata text in it: what could end either is refused.
 _SAFE: Final = re.compile(r"[A-Za-z0-9_.:/,@=+-]*")
 
 
@@ -51,7 +51,8 @@ def render_job(settings: Mapping[str, Any], values: Mapping[str, str]) -> str:
 
     Args:
         settings: the job's literal: job, lock_key, on_conflict, max_wait_seconds, max_waiters, lease_seconds,
-            run_timeout_seconds, steps[] (name, family, timeout_seconds, stop_grace_seconds, retry, retry_wait).
+            run_timeout_seconds, steps[] (name, family, timeout_seconds, stop_grace_seconds, retry,
+            retry_wait).
         values: the installation's names, by placeholder; more than are used may be given.
 
     Returns:
@@ -118,8 +119,8 @@ def _fill(text: str, values: Mapping[str, str], literals: Mapping[str, str]) -> 
             raise RenderError(f"${{{name}}} has no value: give one of that name in values")
         if not _SAFE.fullmatch(values[name]):
             raise RenderError(
-                f"the value of ${{{name}}}, {values[name]!r}, holds a character that may not stand in a definition:"
-                " use letters, digits and _ . : / , @ = + -"
+                f"the value of ${{{name}}}, {values[name]!r}, holds a character that may not stand in a"
+                " definition: use letters, digits and _ . : / , @ = + -"
             )
         return values[name]
 

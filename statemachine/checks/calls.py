@@ -24,9 +24,9 @@ _DYNAMODB_WRITE: Final = frozenset(
         "ReturnValues",
     }
 )
-# What an optimised integration accepts; None for everything that the API has. Anything else fails at run time.
-# Sources: https://docs.aws.amazon.com/step-functions/latest/dg/connect-ecs.html and connect-ddb.html,
-# and what public histories and compilers show. ClientToken, StartedBy, Tags and Count are left out on purpose.
+# What an optimised integration accepts; None for everything that the API has. Anything else fails at run
+# time. Sources: https://docs.aws.amazon.com/step-functions/latest/dg/connect-ecs.html, connect-ddb.html and
+# what public histories and compilers show. ClientToken, StartedBy, Tags and Count are left out on purpose.
 ALLOWED: Final[Mapping[str, frozenset[str] | None]] = {
     "ecs:runTask.sync": frozenset(
         {
@@ -57,7 +57,7 @@ ALLOWED: Final[Mapping[str, frozenset[str] | None]] = {
     "aws-sdk:sfn:listStateMachines": None,
     "aws-sdk:sfn:stopExecution": None,
 }
-"""The resources that our machines may use: what the IAM policies grant and what aws-facts calls established."""
+"""The resources that our machines may use, and what is established about their arguments."""
 
 _RESOURCE: Final = re.compile(r"arn:(?:aws[a-z-]*|\$\{partition\}):states:::(.+)")
 _API: Final = {"sfn": "stepfunctions"}
@@ -115,30 +115,30 @@ def _members(arguments: Any) -> set[str]:
 def _check_value(where: str, value: Any, shape: Shape) -> Iterator[Problem]:
     if isinstance(value, str) and value.startswith("{%"):
         yield from _check_tree(where, _tree(value), shape)
-    elif isinstance(shape, StructureShape):
-        if not isinstance(value, Mapping):
+    elif isinstance(shape, StructureShape | MapShape):
+        if isinstance(value, Mapping):
+            yield from _check_members(where, value, shape)
+        else:
             yield Problem(where, "arguments", f"{shape.name} is an object")
-            return
-        yield from _check_names(where, set(value), shape)
-        for key, member in value.items():
-            if (inner := _member(shape, key)) is not None:
-                yield from _check_value(f"{where}/{key}", member, inner)
     elif isinstance(shape, ListShape):
-        if not isinstance(value, list):
+        if isinstance(value, list):
+            for index, member in enumerate(value):
+                yield from _check_value(f"{where}[{index}]", member, shape.member)
+        else:
             yield Problem(where, "arguments", f"{shape.name} is a list")
-            return
-        for index, member in enumerate(value):
-            yield from _check_value(f"{where}[{index}]", member, shape.member)
-    elif isinstance(shape, MapShape):
-        if not isinstance(value, Mapping):
-            yield Problem(where, "arguments", f"{shape.name} is an object")
-            return
-        for key, member in value.items():
-            yield from _check_value(f"{where}/{key}", member, shape.value)
-    else:
-        kind = _LITERALS.get(shape.type_name)
-        if kind is not None and not isinstance(value, kind):
-            yield Problem(where, "arguments", f"{shape.name} is a {shape.type_name}, not {value!r}")
+    elif not isinstance(value, _LITERALS.get(shape.type_name, object)):
+        yield Problem(where, "arguments", f"{shape.name} is a {shape.type_name}, not {value!r}")
+
+
+def _check_members(
+    where: str, value: Mapping[str, Any], shape: StructureShape | MapShape
+) -> Iterator[Problem]:
+    if isinstance(shape, StructureShape):
+        yield from _check_names(where, set(value), shape)
+    for key, member in value.items():
+        inner = _member(shape, key)
+        if inner is not None:
+            yield from _check_value(f"{where}/{key}", member, inner)
 
 
 def _check_names(where: str, names: set[str], shape: StructureShape) -> Iterator[Problem]:
@@ -150,8 +150,11 @@ def _check_names(where: str, names: set[str], shape: StructureShape) -> Iterator
         yield Problem(where, "arguments", f"{shape.name} needs {name}")
 
 
-def _member(shape: StructureShape, name: str) -> Shape | None:
-    return next((inner for key, inner in shape.members.items() if _pascal(key) == name), None)
+def _member(shape: Shape, name: str) -> Shape | None:
+    if isinstance(shape, MapShape):
+        return shape.value
+    members = shape.members if isinstance(shape, StructureShape) else {}
+    return next((inner for key, inner in members.items() if _pascal(key) == name), None)
 
 
 def _pascal(name: str) -> str:
@@ -174,13 +177,7 @@ def _check_tree(where: str, tree: Any, shape: Shape) -> Iterator[Problem]:
         yield from _check_names(where, {key for members in built for key in members}, shape)
     for members in built:
         for key, member in members.items():
-            inner = (
-                _member(shape, key)
-                if isinstance(shape, StructureShape)
-                else shape.value
-                if isinstance(shape, MapShape)
-                else None
-            )
+            inner = _member(shape, key)
             if inner is not None:
                 yield from _check_tree(f"{where}/{key}", member, inner)
 

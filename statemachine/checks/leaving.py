@@ -19,17 +19,16 @@ LEFT_TO_JANITOR: Final[Mapping[str, str]] = {
 """States that end with the lock held, and why."""
 
 NOT_HELD: Final[Mapping[tuple[str, str], str]] = {
-    ("Acquire", "WhoRan"): "the acquire was refused because the scheduled time is done",
-    ("Planned", "Close"): "the row as read names another holder, or none",
-    ("Contended", "Close"): "the row as read names another holder",
+    ("Acquire", "HasRun"): "the acquire was refused because a run of this time or a later one is done",
+    ("Planned", "Record"): "the row as read names another holder, or none",
+    ("Contended", "Record"): "the row as read names another holder",
 }
 """Edges on which the lock is not ours, and how that is known."""
 
 _TAKES: Final = "SET #holder = if_not_exists(#holder, :holder)"
 _GIVES_UP: Final = re.compile(r"REMOVE #holder\b|^SET #holder = #queue\[0\]")
-_PLAIN: Final = re.compile(
-    r"\$[a-z_]+(?:\.[a-z_]+)? = '[a-z_]*'(?: or \$[a-z_]+(?:\.[a-z_]+)? = '[a-z_]*')*|\$[a-z_]+"
-)
+_SAME: Final = r"\$[a-z_]+(?:\.[a-z_]+)? = '[a-z_]*'"
+_PLAIN: Final = re.compile(rf"{_SAME}(?: (?:or|and) {_SAME})*|\$[a-z_]+")
 
 
 def check_leaving(machine: Graph) -> Iterator[Problem]:
@@ -48,6 +47,8 @@ def _follow(graph: Graph, start: str) -> Iterator[Problem]:
             continue  # reported as a transition to nowhere
         yield from _check_state(graph, name)
         for edge in edges(state):
+            if _gives_up(state) and edge.field in {"Next", "End"}:
+                continue
             if edge.target is None:
                 yield Problem(
                     graph.place(name),
@@ -55,15 +56,17 @@ def _follow(graph: Graph, start: str) -> Iterator[Problem]:
                     "a run can end here while it holds the lock: release it first, or list the state in"
                     " LEFT_TO_JANITOR with the reason",
                 )
-            elif not _given_up(name, state, edge.field, edge.target) and edge.target not in seen:
+            elif not _known_not_held(name, edge.target) and edge.target not in seen:
                 seen.add(edge.target)
                 waiting.append(edge.target)
 
 
-def _given_up(name: str, state: Mapping[str, Any], field: str, target: str) -> bool:
-    if target in LEFT_TO_JANITOR or (name, target) in NOT_HELD:
-        return True
-    return field == "Next" and bool(_GIVES_UP.search(_update(state)))
+def _gives_up(state: Mapping[str, Any]) -> bool:
+    return bool(_GIVES_UP.search(_update(state)))
+
+
+def _known_not_held(name: str, target: str) -> bool:
+    return target in LEFT_TO_JANITOR or (name, target) in NOT_HELD
 
 
 def _check_state(graph: Graph, name: str) -> Iterator[Problem]:
@@ -81,7 +84,7 @@ def _check_state(graph: Graph, name: str) -> Iterator[Problem]:
             yield Problem(
                 place,
                 "left-held",
-                "this state cannot catch, so outside a block that does it may only compare variables with texts:"
+                "this state cannot catch, so outside a block that does it may only compare variables:"
                 " compute the value in an earlier task",
             )
 

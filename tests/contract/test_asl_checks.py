@@ -98,7 +98,7 @@ FAULTS: dict[str, tuple[Callable[[Machine], None], str, str]] = {
         "SettleBegin",
     ),
     "a failed step that goes straight to the record": (
-        _set("RunStep.Catch.0.Next", "RecordFailure"),
+        _set("RunStep.Catch.0.Next", "Record"),
         "left-held",
         "",
     ),

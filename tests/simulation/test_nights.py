@@ -60,16 +60,6 @@ def _the_janitor_does_not_drain(name: str, states: States) -> None:
         _without_drain(_clean_lock(states))
 
 
-def _a_waiter_stays_in_line_when_it_goes(name: str, states: States) -> None:
-    if name == "job":
-        contend = states["Contend"]["Branches"][0]["States"]
-        for choice in ("Policy", "Whose"):
-            contend[choice]["Choices"] = [
-                rule for rule in contend[choice]["Choices"] if rule["Next"] != "Leave"
-            ]
-        del contend["Leave"]
-
-
 def _a_refused_release_ends_the_run(name: str, states: States) -> None:
     if name == "job":
         states["Release"]["Catch"][0]["Next"] = "Record"
@@ -88,6 +78,11 @@ def _the_watchdog_is_content_with_any_run(name: str, states: States) -> None:
         states["EndedWell"]["Choices"][0]["Condition"] = "{% $count($runs) > 0 %}"
 
 
+def _many_nights(definitions: Definitions) -> None:
+    for number in range(150):
+        play(f"broken/{number}", definitions)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "broken",
@@ -102,10 +97,8 @@ def _the_watchdog_is_content_with_any_run(name: str, states: States) -> None:
     ids=lambda broken: broken.__name__.strip("_"),
 )
 def test_a_broken_definition_does_not_survive_the_nights(broken: Callable[[str, States], None]) -> None:
-    definitions = Definitions(broken)
     with pytest.raises(NightFailedError) as told:
-        for number in range(150):
-            play(f"broken/{number}", definitions)
+        _many_nights(Definitions(broken))
     story = str(told.value)
     assert "replay: python -m tests.simulation.nights --replay broken/" in story
     assert "WORLD" in story, "the timeline is part of the message"

@@ -42,7 +42,7 @@ def test_a_delivery_after_the_end_is_a_duplicate_and_says_of_what() -> None:
         late = world.scheduled("b", KEY)
         await late.ended.wait()
         assert late.output["outcome"] == "duplicate"
-        assert late.output["held_by"]["run"] == "manual"
+        assert late.output["held_by"]["run"] == "a"
         assert world.locks.items["articles"].last_run_key == KEY
         assert [record["outcome"] for record in world.runs.records()].count("duplicate") == 1
         assert world.services.published == []

@@ -29,16 +29,56 @@ def lose(state: str, times: int = 100) -> Planned:
     return faults
 
 
-def test_a_duplicate_is_one_even_if_nobody_can_tell_of_what() -> None:
+def test_a_run_that_cannot_find_out_whether_its_time_is_done_says_so() -> None:
     async def story(world: World) -> None:
         world.add_job()
         await world.scheduled("a", KEY).ended.wait()
         late = world.scheduled("b", KEY)
         await late.ended.wait()
-        assert late.output["outcome"] == "duplicate"
-        assert "held_by" not in late.output
+        assert "cannot tell whether" in late.report["reason"]
+        assert world.locks.items["articles"].holder is None
 
-    simulate(story, faults=lose("WhoRan"))
+    assert simulate(story, faults=lose("HasRun")).observer.entries == 1
+
+
+def test_the_same_with_the_lock_in_hand() -> None:
+    async def story(world: World) -> None:
+        world.add_job()
+        world.add_job("weekly")
+        await world.scheduled("w", LATER, "weekly").ended.wait()
+        late = world.scheduled("a", KEY)
+        await late.ended.wait()
+        assert "cannot tell whether" in late.report["reason"]
+        assert world.locks.items["articles"].holder is None
+
+    assert simulate(story, faults=lose("Confirm")).observer.entries == 1
+
+
+@pytest.mark.parametrize("policy", ["skip", "wait"])
+def test_jobs_that_share_a_lock_do_not_take_each_others_times_for_done(policy: str) -> None:
+    async def story(world: World) -> None:
+        for job in ("nightly", "weekly"):
+            world.add_job(job, on_conflict=policy)
+        first = world.scheduled("n", KEY)
+        await working(world)
+        second = world.scheduled("w", KEY, "weekly")
+        await second.ended.wait()
+        await first.ended.wait()
+        if policy == "skip":
+            assert second.output["outcome"] == "skipped"
+            second = world.scheduled("w2", KEY, "weekly")
+            await second.ended.wait()
+        assert second.output["outcome"] == "succeeded"
+        earlier = world.scheduled("w0", "2025-12-31T00:00:00Z", "weekly")
+        await earlier.ended.wait()
+        assert earlier.output["outcome"] == "duplicate", "weekly itself has run later than that"
+        again = world.scheduled("n2", KEY)
+        await again.ended.wait()
+        assert again.output["outcome"] == "duplicate"
+        assert again.output["held_by"] == {"owner": first.arn, "job": "nightly", "run": "n"}
+        assert world.locks.items["articles"].last_run_key == KEY
+
+    assert simulate(story).observer.entries == 2
 
 
 def test_a_lock_that_cannot_be_re_armed_is_given_back() -> None:
@@ -77,7 +117,7 @@ def test_a_failure_that_cannot_be_recorded_is_told_and_made_good() -> None:
         (record,) = world.runs.records()
         assert (record["outcome"], record["class"], record["exit_code"]) == ("failed", "exit_1", 1)
 
-    simulate(story, faults=lose("RecordFailure"))
+    simulate(story, faults=lose("RecordHeld", 18))
 
 
 @pytest.mark.parametrize("alive", [True, False])
@@ -121,7 +161,7 @@ def test_a_lock_freed_while_contending_is_simply_acquired() -> None:
     simulate(story, faults=Planned(event_at=[0.1]), engine=Engine(on_abort="drain", on_task_timeout="drain"))
 
 
-def test_who_waits_for_a_time_that_is_done_meanwhile_leaves_the_line() -> None:
+def test_who_waits_for_a_time_that_is_done_meanwhile_does_not_do_it_again() -> None:
     async def story(world: World) -> None:
         world.add_job(on_conflict="wait")
         world.start("x")
@@ -136,7 +176,6 @@ def test_who_waits_for_a_time_that_is_done_meanwhile_leaves_the_line() -> None:
             await run.ended.wait()
         assert [run.output["outcome"] for run in runs] == ["succeeded", "succeeded", "duplicate"]
         assert runs[2].output["reason"] == f"{KEY} has already run"
-        assert runs[2].end < runs[1].end
         assert world.locks.items["articles"].holder is None
         assert world.locks.items["articles"].last_run_key == LATER
 

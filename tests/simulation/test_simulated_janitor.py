@@ -190,7 +190,7 @@ def test_work_that_succeeded_is_never_called_failed_even_if_the_lock_cannot_be_r
 def test_a_record_that_cannot_be_written_is_made_good_by_the_janitor() -> None:
     async def story(world: World) -> None:
         assert isinstance(world.faults, Planned)
-        world.faults.plan("lost request", lambda call: call.state == "Record", times=9)
+        world.faults.plan("lost request", lambda call: call.state == "RecordHeld", times=18)
         world.add_job()
         run = await world.run("a")
         assert run.status == "FAILED"

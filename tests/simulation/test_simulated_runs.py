@@ -5,7 +5,7 @@ import pytest
 from statemachine.interpreter import Behaviour as Engine
 from tests.simulation.world.ecs import FOREVER, Behaviour
 from tests.simulation.world.simulation import World, simulate
-from tests.support.definitions import settings, step
+from tests.support.definitions import step
 
 STEPS = [step("one"), step("two"), step("three")]
 KEY = "2026-01-01T00:00:00Z"
@@ -16,13 +16,16 @@ def free(world: World, key: str = "articles") -> bool:
     return item.holder is None and not item.stale_tasks and not item.queue and item.ttl is not None
 
 
-def test_a_good_night_takes_seven_states_and_four_writes() -> None:
+def test_a_good_night_takes_eight_states_and_four_writes() -> None:
     async def story(world: World) -> None:
         world.add_job()
         run = await world.run("run-1")
         assert run.status == "SUCCEEDED"
         assert run.output == {"outcome": "succeeded", "job": "nightly", "run": "run-1", "attempts": 1}
-        assert run.states == ["Begin", "Acquire", "Decide", "RunStep", "Continue", "Release", "Record"]
+        assert run.states == [
+            *("Begin", "Acquire", "Decide", "RunStep"),
+            *("Continue", "RecordHeld", "GiveBack", "Release"),
+        ]
         assert world.locks.operations == ["acquire", "claim", "release"]
         assert world.locks.writes + world.runs.writes == 4
         assert free(world)
@@ -329,14 +332,8 @@ def test_the_pause_between_attempts_grows_and_is_bounded() -> None:
         world.add_job(steps=[step(retry={"exit": 6}, retry_wait=wait)])
         world.behaviours = [Behaviour(exit_code=1, work_seconds=1)] * 7
         run = await world.run("run-1")
-        pauses = [
-            int(float(event.timestamp) * 0 + 1) for event in run.history if event.type == "WaitStateEntered"
-        ]
+        pauses = [event for event in run.history if event.type == "WaitStateEntered"]
         assert len(pauses) == 6
         assert world.clock.now() - run.start < 7 * 30 + 6 * 60
 
     simulate(story)
-
-
-def test_the_budget_of_the_run_is_the_machines_timeout() -> None:
-    assert settings()["run_timeout_seconds"] < settings()["lease_seconds"]

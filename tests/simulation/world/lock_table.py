@@ -5,12 +5,13 @@ rules do what DynamoDB does with these expressions is shown elsewhere, by a prop
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from lock import events
-from lock.expressions import EXPRESSIONS, Expression
+from lock.expressions import EXPRESSIONS, NO_RUN_KEY, Expression
 from lock.model import Holder, LastRun, LockItem, StaleTask
-from lock.rules import apply
+from lock.rules import Reply, apply
 from tests.simulation.world.errors import ConditionFailedError, ServiceError
 
 Values = Mapping[str, Any]
@@ -44,7 +45,7 @@ def _s(values: Values, name: str) -> str:
 
 def _acquire(v: Values) -> events.Event:
     event = events.Acquire(holder=_holder(v), expires_at=_n(v, ":exp"), now=_n(v, ":now_ms"))
-    assert event.run_key == _s(v, ":rk")
+    assert _s(v, ":rk") in {event.run_key, NO_RUN_KEY}
     return event
 
 
@@ -135,13 +136,25 @@ class LockTable:
         assert dict(request["ExpressionAttributeNames"]) == dict(expression.names)
         self.writes += 1
         key = request["Key"]["lock_key"]["S"]
-        reply = apply(self.items.get(key), _EVENTS[name](values), key=key)
+        reply = self._apply(key, _EVENTS[name](values), values)
         self.operations.append(name if reply.accepted else f"{name} refused")
         if not reply.accepted:
             raise ConditionFailedError
         assert reply.item is not None
         self.items[key] = reply.item
         return {"Attributes": reply.item.encode()} if request.get("ReturnValues") == "ALL_NEW" else {}
+
+    def _apply(self, key: str, event: events.Event, values: Values) -> Reply:
+        """By the rules. They compare a holder's own run key; one sent without a bound takes two steps."""
+        before = self.items.get(key)
+        if not (isinstance(event, events.Acquire) and _s(values, ":rk") != event.run_key):
+            return apply(before, event, key=key)
+        wanted = event.holder
+        reply = apply(before, replace(event, holder=replace(wanted, run_key=None)), key=key)
+        item = reply.item
+        if item is not None and item.holder is not None and item.holder.grant == wanted.grant:
+            item = replace(item, holder=wanted)
+        return Reply(item, accepted=reply.accepted)
 
     @staticmethod
     def _recognise(request: Mapping[str, Any]) -> tuple[str, Expression]:

@@ -44,14 +44,25 @@ class RunsTable:
     def query(self, request: Mapping[str, Any]) -> dict[str, Any]:
         """Query by job and the beginning of the run."""
         assert request["ConsistentRead"] is True
-        assert request["KeyConditionExpression"] == "#job = :job AND begins_with(#run, :time)"
-        values = request["ExpressionAttributeValues"]
+        values = {name: value["S"] for name, value in request["ExpressionAttributeValues"].items()}
         names = request["ExpressionAttributeNames"]
         wanted = [names[name] for name in request["ProjectionExpression"].split(", ")]
+        fits = {
+            "#job = :job AND begins_with(#run, :time)": lambda run: run.startswith(values[":time"]),
+            "#job = :job AND #run >= :time": lambda run: run >= values[":time"],
+        }[request["KeyConditionExpression"]]
+        outcomes = None
+        if "FilterExpression" in request:
+            assert request["FilterExpression"] == (
+                "attribute_exists(#run_key) AND #outcome IN (:succeeded, :failed, :timed_out, :stopped)"
+            )
+            outcomes = {"succeeded", "failed", "timed_out", "stopped"}
         found = [
             {name: item[name] for name in wanted if name in item}
             for (job, run), item in sorted(self.items.items())
-            if job == values[":job"]["S"] and run.startswith(values[":time"]["S"])
+            if job == values[":job"]
+            and fits(run)
+            and (outcomes is None or ("run_key" in item and plain(item).get("outcome") in outcomes))
         ]
         return {"Items": found, "Count": len(found)}
 
