@@ -12,6 +12,7 @@ JOBS: Final[Mapping[str, str]] = MappingProxyType(
     {
         "load-articles": "tasks.jobs.articles.load_articles",
         "missing-images": "tasks.jobs.articles.missing_images",
+        "schedule-generate": "tasks.jobs.generation.schedule.schedule_generate",
         "sitemap-refresh": "tasks.jobs.articles.sitemap_refresh",
         "xml-articles": "tasks.jobs.articles.xml_articles",
     }

@@ -1,0 +1,1 @@
+"""Long generation: schedules and projects that take minutes to hours."""

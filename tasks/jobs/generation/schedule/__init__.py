@@ -1,0 +1,1 @@
+"""Construction schedules: read a project, search for the shortest plan, verify, draw."""
