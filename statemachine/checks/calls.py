@@ -46,6 +46,7 @@ ALLOWED: Final[Mapping[str, frozenset[str] | None]] = {
     ),
     "dynamodb:putItem": _DYNAMODB_WRITE | {"Item"},
     "dynamodb:updateItem": _DYNAMODB_WRITE | {"Key", "UpdateExpression"},
+    "s3:getObject": frozenset({"Bucket", "Key"}),
     "sns:publish": frozenset({"TopicArn", "Message", "Subject", "MessageAttributes"}),
     "aws-sdk:dynamodb:query": None,
     "aws-sdk:dynamodb:scan": None,
@@ -70,6 +71,8 @@ def check_calls(machine: Graph) -> Iterator[Problem]:
         for name, state in graph.states.items():
             if state["Type"] == "Task":
                 yield from _check_task(graph.place(name), state)
+            elif "ItemReader" in state:
+                yield from _check_task(f"{graph.place(name)}/ItemReader", state["ItemReader"])
 
 
 def _check_task(where: str, state: Mapping[str, Any]) -> Iterator[Problem]:

@@ -8,7 +8,7 @@ from jsonata.jexception import JException
 from jsonata.jsonata import Jsonata
 
 from statemachine.checks.problem import Problem
-from statemachine.checks.states import Graph, edges, expressions_of
+from statemachine.checks.states import Graph, edges, expressions_of, is_distributed
 
 # What Step Functions adds to JSONata; `$eval` it takes away.
 # Source: https://docs.aws.amazon.com/step-functions/latest/dg/transforming-data.html
@@ -104,8 +104,10 @@ def _check_graph(graph: Graph, outer: frozenset[str]) -> Iterator[Problem]:
                     f"${variable} is not assigned on every way to this state: assign it in an earlier state"
                     " (a state sees only what earlier ones assigned)",
                 )
+        # The children of a Distributed Map are executions of their own: they see no variable of the run.
+        visible = frozenset[str]() if is_distributed(state) else known.get(name, outer)
         for inner in graph.inner.get(name, ()):
-            yield from _check_graph(inner, known.get(name, outer))
+            yield from _check_graph(inner, visible)
 
 
 def _assigned_at_entry(graph: Graph, outer: frozenset[str]) -> dict[str, frozenset[str]]:

@@ -10,10 +10,13 @@ from statelint.problem import ProblemType
 
 from statemachine.checks.problem import Problem
 
-# JSONata is legal wherever a number or a time stamp is.
-# Source: https://docs.aws.amazon.com/step-functions/latest/dg/transforming-data.html
+# JSONata is legal wherever a number or a time stamp is; and every ItemReader needs to say its InputType.
+# Source: https://docs.aws.amazon.com/step-functions/latest/dg/transforming-data.html and
+# https://docs.aws.amazon.com/step-functions/latest/dg/input-output-itemreader.html
 _FALSE_ALARM: Final = re.compile(
-    r'\.(?:TimeoutSeconds|HeartbeatSeconds|Seconds|MaxConcurrency|Timestamp) is "\{%.*%\}" but should be .*',
+    r"\.(?:TimeoutSeconds|HeartbeatSeconds|Seconds|MaxConcurrency|ToleratedFailurePercentage|Timestamp)"
+    r' is "\{%.*%\}" but should be .*'
+    r'|Field "InputType" not allowed in .*\.ItemReader\.ReaderConfig',
     re.DOTALL,
 )
 

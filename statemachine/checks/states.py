@@ -51,6 +51,13 @@ def read_graph(body: Body, where: str = "") -> Graph:
     return Graph(where, body["StartAt"], body["States"], inner)
 
 
+def is_distributed(state: Body) -> bool:
+    """Whether a state is a Map whose items are executions of their own."""
+    processor = state.get("ItemProcessor")
+    config = processor.get("ProcessorConfig") if isinstance(processor, Mapping) else None
+    return isinstance(config, Mapping) and config.get("Mode") == "DISTRIBUTED"
+
+
 @dataclass(frozen=True)
 class Edge:
     """One way out of a state.

@@ -14,6 +14,7 @@ OPERATIONS = {
     ("job", "Acquire"): "acquire",
     ("job", "Advance"): "re_arm_after_success",
     ("job", "Rearm"): "re_arm",
+    ("job", "Revoke"): "re_arm",
     ("job", "Release"): "release",
     ("job", "Free"): "release_by_fence",
     ("job", "HandOff"): "hand_off",

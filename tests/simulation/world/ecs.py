@@ -8,6 +8,7 @@ import trio
 
 from tests.simulation.world.errors import ServiceError
 from tests.simulation.world.observer import Observer
+from tests.simulation.world.shards import Shards
 from tests.simulation.world.timeline import Timeline
 
 # The runtime tells the job to stop one grace before the deadline and kills it this long after.
@@ -29,6 +30,7 @@ class Behaviour:
         stop_code: what ended it if that was not the job: `SpotInterruption`, `InfrastructureHealth`.
         ignores_sigterm: works on until it is killed.
         term_seconds: how long it takes to stop when told to.
+        shards: what it plans, for a step that a fan-out follows.
     """
 
     provision_seconds: float = 20.0
@@ -40,6 +42,7 @@ class Behaviour:
     stop_code: str | None = None
     ignores_sigterm: bool = False
     term_seconds: float = 2.0
+    shards: list[Any] | None = None
 
 
 @dataclass(eq=False)
@@ -106,6 +109,7 @@ class Ecs:
         observer: Observer,
         behave: Callable[[str, dict[str, str]], Behaviour],
         claim: Callable[[Task], Awaitable[int | None]],
+        shards: Shards,
         list_lag: Callable[[], float] = lambda: 0.0,
     ) -> None:
         self._nursery = nursery
@@ -114,6 +118,7 @@ class Ecs:
         self._observer = observer
         self._behave = behave
         self._claim = claim
+        self._shards = shards
         self._list_lag = list_lag
         self.tasks: dict[str, Task] = {}
 
@@ -230,7 +235,14 @@ class Ecs:
         key = task.environment["NIGHTLATCH_LOCK_KEY"]
         deadline = int(task.environment["NIGHTLATCH_DEADLINE"]) / 1000
         grace = float(task.environment["NIGHTLATCH_STOP_GRACE"])
-        self._observer.enter(key, task.name, token)
+        fan_out = task.environment.get("NIGHTLATCH_CLAIM") == "verify"
+        if fan_out and task.environment["NIGHTLATCH_OUTPUT"] in self._shards.published:
+            self._timeline.note(task.name, "its shard is published already")
+            return 0
+        if fan_out:
+            self._observer.enter_shard(key, task.name, task.environment["NIGHTLATCH_RUN"])
+        else:
+            self._observer.enter(key, task.name, token)
         try:
             code = await self._job(task, deadline - grace, deadline + OVERDUE_SECONDS)
         finally:
@@ -238,6 +250,10 @@ class Ecs:
             late = self._now() - deadline - grace - OVERDUE_SECONDS
             if late > 0:
                 self._observer.overdue(task.name, late)
+        if code == 0 and fan_out:
+            self._shards.publish(task.environment["NIGHTLATCH_OUTPUT"], task.name)
+        if code == 0 and does.shards is not None:
+            self._shards.write_list(task.environment["NIGHTLATCH_SHARD_LIST"], does.shards)
         if code == 0:
             self._observer.finished.add(
                 (task.environment["NIGHTLATCH_RUN"], task.environment["NIGHTLATCH_STEP"])

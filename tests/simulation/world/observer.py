@@ -20,6 +20,7 @@ class Observer:
     entries: int = 0
     _inside: dict[str, set[str]] = field(default_factory=dict)
     _tokens: dict[str, int] = field(default_factory=dict)
+    _shards: dict[str, str] = field(default_factory=dict)
 
     def enter(self, key: str, task: str, token: int) -> None:
         """A container begins to work."""
@@ -31,6 +32,17 @@ class Observer:
         if token <= self._tokens.get(key, 0):
             self._violate(f"{task} got token {token} of lock {key} after token {self._tokens[key]}")
         self._tokens[key] = max(token, self._tokens.get(key, 0))
+        inside.add(task)
+
+    def enter_shard(self, key: str, task: str, run: str) -> None:
+        """A container of a fan-out begins to work: only others of its own fan-out may be inside."""
+        self.timeline.note(task, "works on a shard")
+        self.entries += 1
+        inside = self._inside.setdefault(key, set())
+        strangers = sorted(other for other in inside if self._shards.get(other) != run)
+        if strangers:
+            self._violate(f"{task} works behind lock {key} beside {', '.join(strangers)}")
+        self._shards[task] = run
         inside.add(task)
 
     def leave(self, key: str, task: str) -> None:

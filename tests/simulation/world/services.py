@@ -13,6 +13,7 @@ from tests.simulation.world.executions import Executions
 from tests.simulation.world.faults import Call, Faults, through
 from tests.simulation.world.lock_table import LockTable
 from tests.simulation.world.runs_table import RunsTable
+from tests.simulation.world.shards import Shards
 
 Handler: TypeAlias = Callable[[dict[str, Any]], dict[str, Any]]
 
@@ -22,6 +23,7 @@ _PREFIX = {
     ("dynamodb", True): "DynamoDb",
     ("ecs", False): "ECS",
     ("ecs", True): "Ecs",
+    ("s3", False): "S3",
     ("sfn", True): "Sfn",
     ("sns", False): "SNS",
 }
@@ -37,7 +39,14 @@ class Services:
     """
 
     def __init__(
-        self, *, locks: LockTable, runs: RunsTable, ecs: Ecs, executions: Executions, faults: Faults
+        self,
+        *,
+        locks: LockTable,
+        runs: RunsTable,
+        ecs: Ecs,
+        executions: Executions,
+        shards: Shards,
+        faults: Faults,
     ) -> None:
         self._locks = locks
         self._runs = runs
@@ -64,6 +73,7 @@ class Services:
             ("sfn", "listExecutions"): lambda a: executions.list_executions(a["StateMachineArn"]),
             ("sfn", "listStateMachines"): lambda _: executions.list_machines(),
             ("sns", "publish"): self._publish,
+            ("s3", "getObject"): shards.get,
         }
 
     async def submit(self, request: TaskRequest) -> Any:

@@ -20,6 +20,7 @@ from tests.simulation.world.lock_table import LockTable
 from tests.simulation.world.observer import Observer
 from tests.simulation.world.runs_table import RunsTable
 from tests.simulation.world.services import Services
+from tests.simulation.world.shards import Shards
 from tests.simulation.world.timeline import Timeline
 from tests.support.definitions import PREFIX, definition, settings
 
@@ -72,6 +73,7 @@ class World:
         self.observer = Observer(self.timeline)
         self.locks = LockTable()
         self.runs = RunsTable()
+        self.shards = Shards()
         self.behaviours: list[Behaviour] = []
         self.behave: Callable[[str, dict[str, str]], Behaviour] = lambda _family, _environment: Behaviour()
         self.jobs: dict[str, dict[str, Any]] = {}
@@ -84,6 +86,7 @@ class World:
             observer=self.observer,
             behave=self._next_behaviour,
             claim=self._claim,
+            shards=self.shards,
             list_lag=faults.list_lag,
         )
         self.executions = Executions(
@@ -96,7 +99,12 @@ class World:
             on_end=self._ended,
         )
         self.services = Services(
-            locks=self.locks, runs=self.runs, ecs=self.ecs, executions=self.executions, faults=faults
+            locks=self.locks,
+            runs=self.runs,
+            ecs=self.ecs,
+            executions=self.executions,
+            shards=self.shards,
+            faults=faults,
         )
         self.executions.integrations = self.services
         for name in ("janitor", "watchdog"):
@@ -175,6 +183,8 @@ class World:
     async def _claim(self, task: Task) -> int | None:
         """As the runtime claims: again after a lost reply, until told yes or no."""
         environment = task.environment
+        if environment.get("NIGHTLATCH_CLAIM") == "verify":
+            return await self._verify(task)
         request = {
             "UpdateExpression": CLAIM.update,
             "ConditionExpression": CLAIM.condition,
@@ -202,6 +212,16 @@ class World:
                     return int(answer["Attributes"]["fence"]["N"])
             await trio.sleep(1)
         return None
+
+    async def _verify(self, task: Task) -> int | None:
+        """As the runtime verifies a grant that a whole fan-out shares: by a consistent read."""
+        await through(Call(task.name, "dynamodb", "verify"), self.faults)
+        item = self.locks.items.get(task.environment["NIGHTLATCH_LOCK_KEY"])
+        holder = item.holder if item else None
+        wanted = (task.environment["NIGHTLATCH_OWNER"], task.environment["NIGHTLATCH_GRANT"])
+        if item is None or holder is None or (holder.owner, holder.grant) != wanted:
+            return None
+        return item.fence
 
     def _ended(self, execution: Execution) -> None:
         job = execution.machine.removeprefix(f"{PREFIX}-")

@@ -292,7 +292,7 @@ def test_any_input_can_be_read(given: Any, expected: dict[str, Any]) -> None:
     assert {key: ask[key] for key in expected} == expected
     assert set(ask) == {
         *("trigger", "run_key", "requested_by", "reason", "params"),
-        *("on_conflict", "max_wait_seconds", "resume_from"),
+        *("on_conflict", "max_wait_seconds", "resume_from", "series"),
     }
 
 
