@@ -43,6 +43,8 @@ resource "aws_s3_bucket_ownership_controls" "artifacts" {
 }
 
 resource "aws_s3_bucket_policy" "artifacts" {
+  count = var.encrypted_transport_only ? 1 : 0
+
   bucket = aws_s3_bucket.artifacts.id
 
   policy = jsonencode({

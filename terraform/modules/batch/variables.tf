@@ -153,6 +153,12 @@ variable "deletion_protection" {
   default     = true
 }
 
+variable "encrypted_transport_only" {
+  type        = bool
+  description = "Refuse requests to the artifacts bucket that are not encrypted. Off only against a local AWS, which speaks plain HTTP."
+  default     = true
+}
+
 variable "schedules_enabled" {
   type        = bool
   description = "Whether schedules start enabled when they are made. Afterwards their state is the operators': Terraform leaves it alone."
