@@ -5,8 +5,10 @@ throttled; holders die without a word; an operator forces the lock open or delet
 promises hold. A failing run is shrunk to a short story by Hypothesis.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -102,6 +104,40 @@ class Bench:
 
 
 programs = st.sampled_from(range(len(NAMES)))
+Condition = Callable[[Program], bool]
+
+
+def idle(program: Program) -> bool:
+    return program.held is None and not program.waiting
+
+
+def asks(program: Program) -> bool:
+    return idle(program) and program.asking is not None
+
+
+def has_verdict(program: Program) -> bool:
+    return asks(program) and program.dead is not None
+
+
+def holds(program: Program) -> bool:
+    return program.held is not None
+
+
+def waits(program: Program) -> bool:
+    return program.waiting and program.asking is not None
+
+
+def lives(program: Program) -> bool:
+    return program.asking is not None
+
+
+def has_late(program: Program) -> bool:
+    return bool(program.wire.late)
+
+
+def some(condition: Condition) -> Callable[["LockMachine"], bool]:
+    """Only steps that can do something are drawn."""
+    return lambda machine: any(condition(program) for program in machine.world.programs)
 
 
 class LockMachine(RuleBasedStateMachine):
@@ -118,9 +154,13 @@ class LockMachine(RuleBasedStateMachine):
         self.world = cls.bench
         self.world.reset()
         self.last_token = 0
-        self.order: list[str] = []
+        self.forces = self.deletions = 0
 
     # -- helpers ------------------------------------------------------------------------------------------
+
+    def _pick(self, condition: Condition, number: int) -> Program:
+        able = [program for program in self.world.programs if condition(program)]
+        return able[number % len(able)]
 
     def _now(self) -> float:
         return self.world.clock.monotonic()
@@ -142,11 +182,10 @@ class LockMachine(RuleBasedStateMachine):
 
     # -- what programs do ---------------------------------------------------------------------------------
 
+    @precondition(some(idle))
     @rule(number=programs)
     def acquire(self, number: int) -> None:
-        program = self.world.programs[number]
-        if program.held is not None or program.waiting:
-            return
+        program = self._pick(idle, number)
         if program.asking is None:
             program.lives += 1
             owner = f"{program.name}{program.lives}"
@@ -162,11 +201,11 @@ class LockMachine(RuleBasedStateMachine):
         else:
             assert result.holder.owner != program.asking.owner, "told 'held' by itself"
 
+    @precondition(some(asks))
     @rule(number=programs)
     def look_whether_the_holder_is_dead(self, number: int) -> None:
-        program = self.world.programs[number]
-        if program.asking is None or program.held is not None:
-            return
+        program = self._pick(asks, number)
+        assert program.asking is not None
         try:
             seen = program.table.get(KEY)
         except StoreUnavailableError:
@@ -174,12 +213,13 @@ class LockMachine(RuleBasedStateMachine):
         if seen is not None and seen.holder is not None and seen.holder.owner != program.asking.owner:
             program.dead = seen if program.table.is_dead(seen) else None
 
+    @precondition(some(has_verdict))
     @rule(number=programs)
     def take_over_what_was_seen_dead(self, number: int) -> None:
-        program = self.world.programs[number]
+        program = self._pick(has_verdict, number)
         seen, program.dead = program.dead, None
-        if program.asking is None or program.held is not None or seen is None:
-            return
+        assert program.asking is not None
+        assert seen is not None
         try:
             result = program.table.take_over(seen, program.asking)
         except StoreUnavailableError:
@@ -187,11 +227,12 @@ class LockMachine(RuleBasedStateMachine):
         if isinstance(result, Acquired):
             self._got(program, result)
 
+    @precondition(some(holds))
     @rule(number=programs)
     def renew(self, number: int) -> None:
-        program = self.world.programs[number]
-        if program.held is None or program.held.holder is None:
-            return
+        program = self._pick(holds, number)
+        assert program.held is not None
+        assert program.held.holder is not None
         try:
             result = program.table.renew(KEY, program.held.holder)
         except StoreUnavailableError:
@@ -201,11 +242,11 @@ class LockMachine(RuleBasedStateMachine):
         else:
             program.good_until = result.sent_at + LEASE_MS / 1000 * (1 - MARGIN)
 
+    @precondition(some(holds))
     @rule(number=programs)
     def release(self, number: int) -> None:
-        program = self.world.programs[number]
-        if program.held is None:
-            return
+        program = self._pick(holds, number)
+        assert program.held is not None
         before, waiting = self.world.item(), []
         if before is not None and before.holder == program.held.holder:
             waiting = [entry.owner for entry in before.waiting]
@@ -221,22 +262,22 @@ class LockMachine(RuleBasedStateMachine):
             assert self.world.item() == before, "a release that was refused changed the item"
         program.forget()
 
+    @precondition(some(asks))
     @rule(number=programs)
     def wait_in_line(self, number: int) -> None:
-        program = self.world.programs[number]
-        if program.asking is None or program.held is not None or program.waiting:
-            return
+        program = self._pick(asks, number)
+        assert program.asking is not None
         try:
             result = program.table.enqueue(KEY, program.asking, max_waiters=2)
         except StoreUnavailableError:
             return
         program.waiting = isinstance(result, Queued)
 
+    @precondition(some(waits))
     @rule(number=programs)
     def look_whether_it_is_mine(self, number: int) -> None:
-        program = self.world.programs[number]
-        if not program.waiting or program.asking is None:
-            return
+        program = self._pick(waits, number)
+        assert program.asking is not None
         item = self.world.item()
         if item is None or item.holder is None or program.asking.grant not in item.queue_ids:
             program.waiting = False
@@ -253,11 +294,11 @@ class LockMachine(RuleBasedStateMachine):
             got = Acquired(item=result.item, holder=held, token=result.item.fence, sent_at=result.sent_at)
             self._got(program, got)
 
+    @precondition(some(waits))
     @rule(number=programs)
     def leave_the_line(self, number: int) -> None:
-        program = self.world.programs[number]
-        if not program.waiting or program.asking is None:
-            return
+        program = self._pick(waits, number)
+        assert program.asking is not None
         try:
             result = program.table.leave(KEY, grant=program.asking.grant)
         except StoreUnavailableError:
@@ -288,32 +329,37 @@ class LockMachine(RuleBasedStateMachine):
     def something_goes_wrong(self, number: int, fault: str) -> None:
         getattr(self.world.programs[number].wire, fault)()
 
+    @precondition(some(has_late))
     @rule(number=programs)
     def late_requests_arrive(self, number: int) -> None:
-        self.world.programs[number].wire.deliver_late()
+        self._pick(has_late, number).wire.deliver_late()
 
+    @precondition(some(lives))
     @rule(number=programs)
     def a_program_dies(self, number: int) -> None:
-        self.world.programs[number].forget()
+        self._pick(lives, number).forget()
 
     @rule(seconds=st.sampled_from([1, 5, 14, 40]))
     def time_passes(self, seconds: int) -> None:
         self.world.clock.advance(seconds)
 
+    @precondition(lambda self: self.forces < 1)
     @rule()
     def an_operator_forces_it_open(self) -> None:
         item = self.world.item()
         if item is None or item.holder is None:
             return
+        self.forces += 1
         for program in self._believers():
             program.good_until = 0.0  # the operator has made sure that it does not run
         operator = LockTable.connect(TABLE, client=self.world.raw, clock=self.world.clock)
         result = operator.force_release(KEY, token=item.fence, by="ops", reason="test")
         assert isinstance(result, Released)
 
-    @precondition(lambda self: not any(p.wire.late for p in self.world.programs))
+    @precondition(lambda self: self.deletions < 1 and not some(has_late)(self))
     @rule()
     def somebody_deletes_it(self) -> None:
+        self.deletions += 1
         for program in self._believers():
             program.good_until = 0.0
         self.world.raw.delete_item(TableName=TABLE, Key={"lock_key": {"S": KEY}})
@@ -362,7 +408,8 @@ class WithRetries(LockMachine):
 _SETTINGS = settings(
     max_examples=15, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)
 )
-TestWithoutRetries = WithoutRetries.TestCase
+# A run takes seconds; a failing one is shrunk for minutes, and the story is worth the wait.
+TestWithoutRetries = pytest.mark.timeout(600)(WithoutRetries.TestCase)
 TestWithoutRetries.settings = _SETTINGS
-TestWithRetries = WithRetries.TestCase
+TestWithRetries = pytest.mark.timeout(600)(WithRetries.TestCase)
 TestWithRetries.settings = _SETTINGS
