@@ -6,7 +6,7 @@ STAMP := $(VENV)/.nightlatch-installed
 WORKERS ?= 4
 
 .DEFAULT_GOAL := help
-.PHONY: help setup night test check bench prove nights chaos clean lock-dependencies
+.PHONY: help setup night local-apply test check bench prove nights chaos clean lock-dependencies
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -19,6 +19,9 @@ $(STAMP): pyproject.toml uv.lock requirements.txt scripts/setup.sh
 
 night: $(STAMP) ## run one night on this machine: the main job, and the three things this product is for
 	@$(BIN)/python -m nightlatch.local.night $(if $(ARTICLES),--articles "$(ARTICLES)") $(NIGHT)
+
+local-apply: $(STAMP) ## Terraform on this machine: plan, apply, run jobs on it, destroy (needs terraform)
+	@$(BIN)/python -m nightlatch.local.terraform_story
 
 test: $(STAMP) ## run every test, in parallel
 	@$(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal $(TESTS)
