@@ -4,6 +4,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from nightlatch.local.api_error import ApiError
+from nightlatch.local.stepfunctions.map_runs import MapRuns, map_run_arn
 from nightlatch.local.stepfunctions.names import check_name, execution_arn, execution_of, machine_arn
 from nightlatch.local.stepfunctions.paging import page_of, with_token
 from nightlatch.local.stepfunctions.runner import KEPT_SECONDS
@@ -76,6 +77,12 @@ class Executions:
         row = self._row(execution_arn(request.get("executionArn")))
         if row["stop_at"] is not None:
             return {"stopDate": row["stop_at"]}
+        if self._map_run(row) is not None:
+            raise ApiError(
+                "ValidationException",
+                "The local AWS does not stop one child of a map run: stop the execution that runs the map, "
+                "or the child's ECS task.",
+            )
         self._runner.stop(row["arn"], request.get("error"), request.get("cause"))
         return {"stopDate": self._clock.now()}
 
@@ -96,6 +103,7 @@ class Executions:
         return present(
             executionArn=row["arn"],
             stateMachineArn=row["machine"],
+            mapRunArn=self._map_run(row),
             name=row["name"],
             status=row["status"],
             startDate=row["start_at"],
@@ -126,23 +134,16 @@ class Executions:
         }
 
     def list(self, request: dict[str, Any]) -> dict[str, Any]:
-        """ListExecutions of a machine, version or alias, newest first."""
-        arn = machine_arn(request.get("stateMachineArn"))
-        self._versions.target(arn)
+        """ListExecutions of a machine, version, alias or map run, newest first."""
         status = request.get("statusFilter")
         if status is not None and status not in _STATUSES:
             raise ApiError(
                 "ValidationException", f"statusFilter must be one of {', '.join(sorted(_STATUSES))}."
             )
-        where, values = ["machine = ?"], [arn.arn]
-        for column, value in (
-            ("status", status),
-            ("version", f"{arn.arn}:{arn.version}" if arn.version is not None else None),
-            ("alias", f"{arn.arn}:{arn.alias}" if arn.alias is not None else None),
-        ):
-            if value is not None:
-                where.append(f"{column} = ?")
-                values.append(value)
+        where, values = self._listed(request)
+        if status is not None:
+            where.append("status = ?")
+            values.append(status)
         start, size = page_of(request)
         rows = self._store.rows(
             f"SELECT * FROM execution WHERE {' AND '.join(where)} ORDER BY id DESC LIMIT ? OFFSET ?",  # noqa: S608 - our own names
@@ -154,6 +155,8 @@ class Executions:
             present(
                 executionArn=row["arn"],
                 stateMachineArn=row["machine"],
+                mapRunArn=request.get("mapRunArn"),
+                itemCount=None if request.get("mapRunArn") is None else 1,
                 name=row["name"],
                 status=row["status"],
                 startDate=row["start_at"],
@@ -165,6 +168,29 @@ class Executions:
             for row in rows
         ]
         return with_token(executions, "executions", start, size)
+
+    def _listed(self, request: dict[str, Any]) -> tuple[list[str], list[str]]:
+        """Whose executions are wanted, as conditions and their values."""
+        machine, map_run = request.get("stateMachineArn"), request.get("mapRunArn")
+        if (machine is None) == (map_run is None):
+            raise ApiError("ValidationException", "Exactly one of stateMachineArn and mapRunArn is wanted.")
+        if map_run is not None:
+            arn = MapRuns(self._store).row(map_run_arn(map_run))["arn"]
+            return ["id IN (SELECT execution FROM map_run_item WHERE map_run = ?)"], [arn]
+        wanted = machine_arn(machine)
+        self._versions.target(wanted)
+        where, values = ["machine = ?"], [wanted.arn]
+        if wanted.version is not None:
+            where.append("version = ?")
+            values.append(f"{wanted.arn}:{wanted.version}")
+        if wanted.alias is not None:
+            where.append("alias = ?")
+            values.append(f"{wanted.arn}:{wanted.alias}")
+        return where, values
+
+    def _map_run(self, row: Row) -> str | None:
+        found = self._store.row("SELECT map_run FROM map_run_item WHERE execution = ?", row["id"])
+        return None if found is None else str(found["map_run"])
 
     def history(self, request: dict[str, Any]) -> dict[str, Any]:
         """GetExecutionHistory."""

@@ -11,7 +11,8 @@ from nightlatch.local.api_error import ApiError
 _BAD_NAME = re.compile(r"[\s<>{}\[\]?*\"#%\\^|~`$&,;:/\x00-\x1f\x7f-\x9f]")
 _NAME_LENGTH = 80
 _MACHINE = re.compile(r"^arn:[\w-]+:states:[\w-]+:\d{12}:stateMachine:([^:/]+)(?::([^:/]+))?$")
-_EXECUTION = re.compile(r"^arn:[\w-]+:states:[\w-]+:\d{12}:execution:([^:/]+):([^:/]+)$")
+# The children of a Distributed Map have the map's label behind the machine's name.
+_EXECUTION = re.compile(r"^arn:[\w-]+:states:[\w-]+:\d{12}:execution:([^:/]+(?:/[^:/]+)?):([^:/]+)$")
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ import trio
 
 from nightlatch.local.api_error import ApiError
 from nightlatch.local.stepfunctions import definitions
+from nightlatch.local.stepfunctions.map_runs import MapRunKeeper, abort_open, forget_old
 from nightlatch.local.stepfunctions.status_event import status_event
 from nightlatch.local.stepfunctions.store import Row, Store, dumps
 from statemachine.interpreter import ExecutionContext, ExecutionResult, HistoryEvent, Stop, TaskTokens, run
@@ -124,6 +125,7 @@ class Runner:
         self._forget_old()
         left = self._store.rows("SELECT * FROM execution WHERE status = 'RUNNING'")
         now = self._clock.now()
+        abort_open(self._store, now)
         for row in left:
             last = self._store.row(
                 "SELECT coalesce(max(id), 0) AS id FROM event WHERE execution = ?", row["id"]
@@ -151,6 +153,7 @@ class Runner:
                 "DELETE FROM event WHERE execution IN (SELECT id FROM execution WHERE stop_at < ?)", before
             )
             self._store.run("DELETE FROM execution WHERE stop_at < ?", before)
+            forget_old(self._store, before)
 
     def announce(self) -> None:
         """Publish the final status of every execution whose event nobody could hear."""
@@ -163,19 +166,11 @@ class Runner:
     async def _execute(self, row: Row, live: _Live) -> None:
         events: list[HistoryEvent] = []
 
+        write = self._note(row["id"])
+
         def note(event: HistoryEvent) -> None:
             events[:] = [event]
-            self._noted.set()
-            self._unwritten.append(
-                (
-                    row["id"],
-                    event.id,
-                    event.previous_event_id,
-                    event.timestamp,
-                    event.type,
-                    dumps(event.details),
-                )
-            )
+            write(event)
 
         # The server ends: rules have no time left to act on it, so the event comes at the next start.
         result, heard = ExecutionResult("ABORTED", error=SHUTDOWN_ERROR, cause=SHUTDOWN_CAUSE), False
@@ -186,6 +181,22 @@ class Runner:
             self._end(row, result, events[-1] if events else None, heard=heard)
             live.ended.set()
             self._live.pop(row["arn"], None)
+
+    def _note(self, execution: int) -> Callable[[HistoryEvent], None]:
+        def note(event: HistoryEvent) -> None:
+            self._noted.set()
+            self._unwritten.append(
+                (
+                    execution,
+                    event.id,
+                    event.previous_event_id,
+                    event.timestamp,
+                    event.type,
+                    dumps(event.details),
+                )
+            )
+
+        return note
 
     async def _interpret(self, row: Row, stop: Stop, note: Callable[[HistoryEvent], None]) -> ExecutionResult:
         if self.integrations is None:
@@ -211,6 +222,7 @@ class Runner:
             tokens=self.tokens,
             random=self._random,
             stop=stop,
+            map_runs=MapRunKeeper(self._store, row, note=self._note, flush=self.flush, trouble=_say),
         )
 
     def _end(self, row: Row, result: ExecutionResult, last: HistoryEvent | None, *, heard: bool) -> None:
@@ -226,7 +238,7 @@ class Runner:
                 )
         except ApiError as error:
             # Nobody waits for an answer here. What the store still shows as RUNNING ends at the next start.
-            print(f"nightlatch: the end of {row['arn']} was not stored: {error.message}", file=sys.stderr)  # noqa: T201 - the server's own log
+            _say(f"the end of {row['arn']} was not stored: {error.message}")
             return
         if heard:
             closed = self._store.row("SELECT * FROM execution WHERE id = ?", row["id"])
@@ -237,7 +249,8 @@ class Runner:
         self, row: Row, result: ExecutionResult, output: str | None, at: float, *, heard: bool = False
     ) -> None:
         self._store.run(
-            "UPDATE execution SET status = ?, stop_at = ?, output = ?, error = ?, cause = ?, announced = ? "
+            "UPDATE execution SET status = ?, stop_at = ?, output = ?, error = ?, cause = ?, "
+            "announced = max(announced, ?) "
             "WHERE id = ?",
             result.status,
             at,
@@ -257,4 +270,8 @@ class Runner:
             try:
                 self.flush()
             except ApiError as error:
-                print(f"nightlatch: history was not stored: {error.message}", file=sys.stderr)  # noqa: T201 - the server's own log
+                _say(f"history was not stored: {error.message}")
+
+
+def _say(what: str) -> None:
+    print(f"nightlatch: {what}", file=sys.stderr)  # noqa: T201 - the server's own log

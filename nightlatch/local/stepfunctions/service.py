@@ -10,6 +10,7 @@ from nightlatch.local.api_error import ApiError
 from nightlatch.local.stepfunctions.executions import Executions
 from nightlatch.local.stepfunctions.integrations.dispatch import ServiceIntegrations
 from nightlatch.local.stepfunctions.machines import Machines
+from nightlatch.local.stepfunctions.map_runs import MapRuns
 from nightlatch.local.stepfunctions.runner import Runner
 from nightlatch.local.stepfunctions.store import Store
 from nightlatch.local.stepfunctions.tags import Tags
@@ -32,8 +33,6 @@ _NOT_HERE = {
     "TestState": ("ValidationException", "TestState"),
     "CreateActivity": ("ValidationException", "Activities"),
     "GetActivityTask": ("ValidationException", "Activities"),
-    "ListMapRuns": ("ValidationException", "Distributed Map"),
-    "DescribeMapRun": ("ValidationException", "Distributed Map"),
 }
 
 
@@ -71,6 +70,7 @@ class StepFunctions:
         )
         versions = Versions(self._store, clock, machines)
         executions = Executions(self._store, clock, machines, versions, self._runner)
+        map_runs = MapRuns(self._store)
         self._runner.integrations = ServiceIntegrations(aws, tasks=tasks, ended=self._runner.ended)
         self._operations: dict[str, Operation] = {
             "CreateStateMachine": machines.create,
@@ -97,6 +97,9 @@ class StepFunctions:
             "ListExecutions": executions.list,
             "GetExecutionHistory": executions.history,
             "DescribeStateMachineForExecution": executions.describe_machine,
+            "DescribeMapRun": map_runs.describe,
+            "ListMapRuns": map_runs.list,
+            "UpdateMapRun": map_runs.update,
             "SendTaskSuccess": self._send_success,
             "SendTaskFailure": self._send_failure,
             "SendTaskHeartbeat": self._send_heartbeat,

@@ -46,6 +46,15 @@ CREATE TABLE IF NOT EXISTS event (
     execution INTEGER NOT NULL, id INTEGER NOT NULL, previous INTEGER NOT NULL, at REAL NOT NULL,
     type TEXT NOT NULL, details TEXT NOT NULL, PRIMARY KEY (execution, id)
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS map_run (
+    arn TEXT PRIMARY KEY, execution TEXT NOT NULL, machine TEXT NOT NULL, max_concurrency INTEGER NOT NULL,
+    tolerated_count INTEGER NOT NULL, tolerated_percentage REAL NOT NULL, status TEXT NOT NULL,
+    start_at REAL NOT NULL, stop_at REAL, pending INTEGER NOT NULL, running INTEGER NOT NULL,
+    succeeded INTEGER NOT NULL, failed INTEGER NOT NULL, timed_out INTEGER NOT NULL, aborted INTEGER NOT NULL
+) STRICT;
+CREATE INDEX IF NOT EXISTS map_run_of_execution ON map_run (execution);
+CREATE TABLE IF NOT EXISTS map_run_item (execution INTEGER PRIMARY KEY, map_run TEXT NOT NULL) STRICT;
+CREATE INDEX IF NOT EXISTS item_of_map_run ON map_run_item (map_run, execution);
 """
 
 Row = sqlite3.Row

@@ -45,6 +45,8 @@ class ServiceIntegrations:
 
     async def submit(self, request: TaskRequest) -> Any:
         """As ``statemachine.interpreter.Integrations.submit``."""
+        if request.service == "s3" and not request.sdk:
+            return await self._read_items(request)
         return await (self._sdk(request) if request.sdk else self._optimised(request))
 
     async def wait(self, request: TaskRequest, submitted: Any) -> Any:
@@ -75,6 +77,18 @@ class ServiceIntegrations:
         except ApiError as error:
             raise sdk_failure(prefix, service, error) from error
         return to_asl(reply, operation.output_shape, iso_times)
+
+    async def _read_items(self, request: TaskRequest) -> Any:
+        """What an ItemReader reads; no Task may use this resource."""
+        operation = operation_model("s3", request.action)
+        if operation is None or operation.input_shape is None:
+            raise TaskFailed("States.Runtime", f"The action s3:{request.action} is not recognized")
+        params = to_api(request.arguments or {}, operation.input_shape)
+        try:
+            reply = await self._aws.call("s3", operation.name, params)
+        except ApiError as error:
+            raise sdk_failure("S3", "s3", error) from error
+        return to_asl(reply, operation.output_shape, millisecond_times)
 
     async def _optimised(self, request: TaskRequest) -> Any:
         name = f"{request.service}:{request.action}"
