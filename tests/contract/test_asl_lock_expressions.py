@@ -34,9 +34,9 @@ def lock_writes(name: str) -> Iterator[tuple[str, dict[str, Any]]]:
     for graph in read_graph(json.loads(definition(name))).walk():
         for state, body in graph.states.items():
             arguments = body.get("Arguments")
-            if isinstance(arguments, dict) and arguments.get("TableName") == VALUES["lock_table"]:
-                if not body["Resource"].endswith((":getItem", ":scan")):
-                    yield graph.place(state), arguments
+            on_locks = isinstance(arguments, dict) and arguments.get("TableName") == VALUES["lock_table"]
+            if on_locks and not body["Resource"].endswith((":getItem", ":scan")):
+                yield graph.place(state), arguments
 
 
 WRITES = {

@@ -40,10 +40,11 @@ def console(expression: str, folder: Path) -> str:
 
 def test_a_job_renders_as_terraform_does(tmp_path: Path) -> None:
     (tmp_path / "given.json").write_text(json.dumps({"settings": AWKWARD, "values": VALUES}))
+    tokens = '{ settings = "@settings@", run_timeout_seconds = "@timeout@" }'
     rendered = console(
         f"""jsonencode(replace(replace(
               templatefile("{REPOSITORY}/statemachine/job.asl.json",
-                merge(jsondecode(file("given.json")).values, {{ settings = "@settings@", run_timeout_seconds = "@timeout@" }})),
+                merge(jsondecode(file("given.json")).values, {tokens})),
               "\\"@settings@\\"", jsonencode(jsondecode(file("given.json")).settings)),
               "\\"@timeout@\\"", jsondecode(file("given.json")).settings.run_timeout_seconds))""",
         tmp_path,
@@ -54,10 +55,8 @@ def test_a_job_renders_as_terraform_does(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["janitor", "watchdog"])
 def test_the_others_render_as_terraform_does(name: str, tmp_path: Path) -> None:
     (tmp_path / "given.json").write_text(json.dumps(VALUES))
-    rendered = console(
-        f'jsonencode(templatefile("{REPOSITORY}/statemachine/{name}.asl.json", jsondecode(file("given.json"))))',
-        tmp_path,
-    )
+    file = f"{REPOSITORY}/statemachine/{name}.asl.json"
+    rendered = console(f'jsonencode(templatefile("{file}", jsondecode(file("given.json"))))', tmp_path)
     assert rendered == {"janitor": render_janitor, "watchdog": render_watchdog}[name](VALUES)
 
 

@@ -15,6 +15,7 @@ States = dict[str, Any]
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)  # a night takes half a second, on a busy machine several
 @pytest.mark.parametrize("first", range(0, 200, CHUNK))
 def test_every_promise_holds_in_the_morning(first: int) -> None:
     worked = 0
@@ -84,6 +85,7 @@ def _many_nights(definitions: Definitions) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize(
     "broken",
     [

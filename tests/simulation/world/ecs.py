@@ -239,6 +239,7 @@ class Ecs:
         if fan_out and task.environment["NIGHTLATCH_OUTPUT"] in self._shards.published:
             self._timeline.note(task.name, "its shard is published already")
             return 0
+        entered = self._now()
         if fan_out:
             self._observer.enter_shard(key, task.name, task.environment["NIGHTLATCH_RUN"])
         else:
@@ -247,7 +248,8 @@ class Ecs:
             code = await self._job(task, deadline - grace, deadline + OVERDUE_SECONDS)
         finally:
             self._observer.leave(key, task.name)
-            late = self._now() - deadline - grace - OVERDUE_SECONDS
+            # One that claims after its deadline is told to stop at once and has its grace from then on.
+            late = self._now() - max(deadline, entered) - grace - OVERDUE_SECONDS
             if late > 0:
                 self._observer.overdue(task.name, late)
         if code == 0 and fan_out:
