@@ -41,9 +41,9 @@ def main(arguments: list[str] | None = None) -> int:
     output = Output(sys.stdout.fileno())
     options = _parse(sys.argv[1:] if arguments is None else arguments)
     try:
-        assignment = Assignment.read(os.environ)
         if options.action == "claim":
-            return _claim(assignment, Path(options.directory))
+            return _claim(Path(options.directory))
+        assignment = Assignment.read(os.environ)
         command = _command(options.job)
     except AssignmentError as error:
         return _complain(str(error), exit_codes.WRONG_INPUT)
@@ -85,9 +85,11 @@ def _command(words: list[str]) -> list[str]:
     return [sys.executable, "-m", module, *rest]
 
 
-def _claim(assignment: Assignment, directory: Path) -> int:
+def _claim(directory: Path) -> int:
     from tasks.runtime.claim import claim, write_claim  # noqa: PLC0415  (after the signal handlers)
+    from tasks.runtime.own_task import variables_of_the_job  # noqa: PLC0415  (the same)
 
+    assignment = Assignment.read(variables_of_the_job(os.environ))
     claimed = claim(assignment, os.environ)
     if claimed is None:
         raise WrongInputError("there is nothing to claim: the lock variables are not set")
