@@ -161,6 +161,13 @@ class Builder:
         late = self.backward(ends, max(ends))
         return None if late is None else self.forward(late)
 
+    def polish(self, starts: Starts) -> Starts:
+        """Settle, and justify as long as that helps: what a solver finds has often still some air in it."""
+        best = min(self.settle(starts), starts, key=self.value)
+        while (better := self.justify(best)) is not None and self.value(better) < self.value(best):
+            best = better
+        return best
+
     def lateness(self, starts: Starts) -> int:
         """Points by which deadlines are missed, together."""
         ends = self._table.ends_of(starts)

@@ -24,8 +24,9 @@ _PULSE = 0.05
 # Construction by sampling comes first: the cheap progress. At most this share of the time, and these seconds.
 _SAMPLE_SHARE = 0.1
 _SAMPLE_SECONDS = 5.0
-# And no longer than this without finding anything.
-_SAMPLE_STALE_SECONDS = 1.0
+# And no longer than this without finding anything: less for a small project, which the solver proves at once.
+_SAMPLE_STALE_SECONDS = 0.2
+_SAMPLE_STALE_SECONDS_A_JOB = 1 / 150
 # How long a stopped solver may take to come back before it is left behind.
 _PATIENCE = 1.0
 
@@ -132,6 +133,7 @@ class Search:
     def _sample(self, seconds: float) -> None:
         until = time.monotonic() + seconds
         progress = time.monotonic()
+        patience = _SAMPLE_STALE_SECONDS + _SAMPLE_STALE_SECONDS_A_JOB * len(self._table.jobs)
 
         def found(starts: Starts) -> None:
             nonlocal progress
@@ -140,7 +142,7 @@ class Search:
 
         def enough() -> bool:
             now = time.monotonic()
-            stale = now - progress > _SAMPLE_STALE_SECONDS
+            stale = now - progress > patience
             return self._stop.is_set() or self.proved or stale or now >= until
 
         self._builder.sample(
@@ -154,9 +156,7 @@ class Search:
         """Take a schedule if it is better."""
         if self._stop.is_set():
             return
-        settled = self._builder.settle(starts)
-        if self._builder.value(settled) > self._builder.value(starts):
-            settled = starts
+        settled = self._builder.polish(starts)
         value = self._builder.value(settled)
         if value >= self.value:
             return
