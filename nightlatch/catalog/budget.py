@@ -10,6 +10,10 @@ together. For each step::
              + launched * overhead
              + (worked - 1 + launched) * retry_wait.max_seconds
 
+for a step that fans out, whose shards and their retries share the step's time::
+
+    step     = timeout_seconds + overhead
+
 and for the run::
 
     run_timeout_seconds = ACQUIRE_SECONDS + max_wait_minutes * 60 + sum of steps + FINISH_SECONDS
@@ -61,6 +65,15 @@ def step_seconds(
     overhead = PROVISIONING_SECONDS + stop_grace_seconds + DRAIN_MARGIN_SECONDS
     waits = (worked - 1 + launched) * max_wait_between
     return worked * (timeout_seconds + overhead) + launched * overhead + waits
+
+
+def fan_out_seconds(timeout_seconds: int, stop_grace_seconds: int) -> int:
+    """The longest that a fan-out can take, however many shards it has.
+
+    No shard starts when the step's time is over, none runs on past it, and a fan-out as a whole is not
+    repeated.
+    """
+    return timeout_seconds + PROVISIONING_SECONDS + stop_grace_seconds + DRAIN_MARGIN_SECONDS
 
 
 def run_timeout_seconds(max_wait_minutes: int, steps: Iterable[int]) -> int:

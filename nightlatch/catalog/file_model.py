@@ -194,6 +194,19 @@ _LockPart = _partial(LockDefaults, "LockPart")
 _SchedulePart = _partial(ScheduleDefaults, "SchedulePart")
 
 
+class FanOut(Part):
+    """A container for each shard that an earlier step wrote down."""
+
+    shards_from: Name
+    """The earlier step of this job whose shards.json is the list: one item, one container."""
+    shard_timeout_minutes: StepTimeout
+    """An attempt of one shard that takes longer is stopped. timeout_minutes bounds all of them together."""
+    max_concurrency: Annotated[int, _Number, Field(ge=1, le=1000)]
+    """So many containers run at once, at most."""
+    tolerated_failure_percentage: Annotated[int, _Number, Field(ge=0, le=100)]
+    """The step fails when more than so many of a hundred shards fail."""
+
+
 class Step(_StepPart):  # type: ignore[valid-type,misc]  # made at run time
     """One container of a job."""
 
@@ -202,7 +215,9 @@ class Step(_StepPart):  # type: ignore[valid-type,misc]  # made at run time
     command: Command
     """What the container runs: the words after its entry point."""
     timeout_minutes: StepTimeout
-    """An attempt that takes longer is stopped; container start-up counts."""
+    """An attempt that takes longer is stopped; start-up counts. Of a fan-out: all shards together."""
+    fan_out: FanOut = None  # type: ignore[assignment]
+    """Run the step once for each shard, side by side. Absent: one container."""
 
 
 class Lock(_LockPart):  # type: ignore[valid-type,misc]  # made at run time

@@ -53,8 +53,21 @@ class RetryWait:
 
 
 @dataclass(frozen=True, slots=True)
+class FanOut:
+    """How a step runs once for each shard. ``shards_from``: the earlier step that wrote the list."""
+
+    shards_from: str
+    shard_timeout_seconds: int
+    max_concurrency: int
+    tolerated_failure_percentage: int
+
+
+@dataclass(frozen=True, slots=True)
 class Step:
-    """One container of a job. ``retry`` has every failure class, and ``exit_N`` where the file names one."""
+    """One container of a job, or one for each shard.
+
+    ``retry`` has every failure class, and ``exit_N`` where the file names one; in a fan-out each shard's.
+    """
 
     name: str
     command: tuple[str, ...]
@@ -65,6 +78,7 @@ class Step:
     environment: Mapping[str, str]
     retry: Mapping[str, int]
     retry_wait: RetryWait
+    fan_out: FanOut | None = None
 
     @property
     def timeout_minutes(self) -> float:
@@ -74,6 +88,8 @@ class Step:
     @property
     def budget_seconds(self) -> int:
         """The longest that the step can take with every retry used up."""
+        if self.fan_out is not None:
+            return budget.fan_out_seconds(self.timeout_seconds, self.stop_grace_seconds)
         return budget.step_seconds(
             self.timeout_seconds, self.stop_grace_seconds, self.retry, self.retry_wait.max_seconds
         )
@@ -156,4 +172,14 @@ def _step_of(merged: Mapping[str, Any]) -> Step:
         environment=MappingProxyType(dict(merged["environment"])),
         retry=MappingProxyType(dict(merged["retry"])),
         retry_wait=RetryWait(**merged["retry_wait"]),
+        fan_out=_fan_out_of(merged["fan_out"]) if "fan_out" in merged else None,
+    )
+
+
+def _fan_out_of(merged: Mapping[str, Any]) -> FanOut:
+    return FanOut(
+        shards_from=merged["shards_from"],
+        shard_timeout_seconds=seconds_of(merged["shard_timeout_minutes"]),
+        max_concurrency=merged["max_concurrency"],
+        tolerated_failure_percentage=merged["tolerated_failure_percentage"],
     )

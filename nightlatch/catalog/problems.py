@@ -39,6 +39,8 @@ CODES = {
     "JOBS-033": "text that Step Functions would evaluate",
     "JOBS-034": "an environment variable that belongs to nightlatch",
     "JOBS-035": "a duration that is not in whole seconds",
+    "JOBS-036": "a fan-out whose shards no earlier step can write",
+    "JOBS-037": "a shard with more time than all shards together",
     "JOBS-040": "an unknown environment",
 }
 """Every code a jobs file can earn, with its meaning. Codes are never given another meaning."""

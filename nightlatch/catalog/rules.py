@@ -114,6 +114,7 @@ class _JobRules:
         for index, step in enumerate(self.job["steps"]):
             yield from self._fargate(index, step)
             yield from self._retry_wait(index, step)
+            yield from self._fan_out(index, step)
             name = step.get("name")
             if isinstance(name, str) and name in names:
                 yield self._problem(
@@ -178,17 +179,33 @@ class _JobRules:
                 "raise max_seconds or lower first_seconds",
             )
 
+    def _fan_out(self, index: int, step: Raw) -> Iterator[Problem]:
+        fan_out = step.get("fan_out")
+        if not isinstance(fan_out, dict):
+            return
+        path: Path_ = ("steps", index, "fan_out")
+        if self.job.get("claim_container") is True:
+            message = (
+                "a fan-out needs nightlatch's runtime in the image; claim_container says it is not there"
+            )
+            yield self._problem(path, "JOBS-036", message, "build the image on nightlatch's")
+        source = fan_out.get("shards_from")
+        earlier = [str(before.get("name")) for before in self.job["steps"][:index] if "fan_out" not in before]
+        if isinstance(source, str) and source not in earlier:
+            message = f"no earlier step {source} with one container can write the shards"
+            hint = (
+                choose(source, earlier) if earlier else "put the step that plans the shards before this one"
+            )
+            yield self._problem((*path, "shards_from"), "JOBS-036", message, hint)
+        whole, one = step.get("timeout_minutes"), fan_out.get("shard_timeout_minutes")
+        if isinstance(whole, int | float) and isinstance(one, int | float) and one > whole:
+            message = f"one shard may take {one} minutes, all of them together {whole}"
+            hint = "raise timeout_minutes or lower shard_timeout_minutes"
+            yield self._problem((*path, "shard_timeout_minutes"), "JOBS-037", message, hint)
+
     def _length(self) -> Iterator[Problem]:
         try:
-            steps = [
-                budget.step_seconds(
-                    seconds_of(step["timeout_minutes"]),
-                    step["stop_grace_seconds"],
-                    step["retry"],
-                    step["retry_wait"]["max_seconds"],
-                )
-                for step in self.job["steps"]
-            ]
+            steps = [_step_seconds(step) for step in self.job["steps"]]
             total = budget.lease_seconds(
                 budget.run_timeout_seconds(self.job["lock"]["max_wait_minutes"], steps),
                 [step["stop_grace_seconds"] for step in self.job["steps"]],
@@ -211,6 +228,14 @@ class _JobRules:
         places = [it for it in origins(self.name, self.environment, path) if self.document.has(it)]
         place = self.document.mark(places[0] if places else ("jobs", self.name))
         return Problem(self.document.file, *place, code, f"{self.name}: {message}", hint)
+
+
+def _step_seconds(step: Raw) -> int:
+    timeout = seconds_of(step["timeout_minutes"])
+    if "fan_out" in step:
+        return budget.fan_out_seconds(timeout, step["stop_grace_seconds"])
+    longest_wait = step["retry_wait"]["max_seconds"]
+    return budget.step_seconds(timeout, step["stop_grace_seconds"], step["retry"], longest_wait)
 
 
 def _is_number(value: Any) -> TypeGuard[int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ def job_settings(job: Job, installation: Installation) -> dict[str, Any]:
 
 
 def _step_settings(step: Step, family: str) -> dict[str, Any]:
-    return {
+    settings: dict[str, Any] = {
         "name": step.name,
         "family": family,
         "timeout_seconds": step.timeout_seconds,
@@ -41,3 +42,6 @@ def _step_settings(step: Step, family: str) -> dict[str, Any]:
             "max_seconds": step.retry_wait.max_seconds,
         },
     }
+    if step.fan_out is not None:
+        settings["fan_out"] = asdict(step.fan_out)
+    return settings

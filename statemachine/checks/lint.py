@@ -10,13 +10,15 @@ from statelint.problem import ProblemType
 
 from statemachine.checks.problem import Problem
 
-# JSONata is legal wherever a number or a time stamp is; and every ItemReader needs to say its InputType.
+# JSONata is legal wherever a number or a time stamp is; an ItemReader needs its InputType, and a
+# Distributed Map may have a Label (elsewhere the interpreter's own check refuses one).
 # Source: https://docs.aws.amazon.com/step-functions/latest/dg/transforming-data.html and
 # https://docs.aws.amazon.com/step-functions/latest/dg/input-output-itemreader.html
 _FALSE_ALARM: Final = re.compile(
     r"\.(?:TimeoutSeconds|HeartbeatSeconds|Seconds|MaxConcurrency|ToleratedFailurePercentage|Timestamp)"
     r' is "\{%.*%\}" but should be .*'
-    r'|Field "InputType" not allowed in .*\.ItemReader\.ReaderConfig',
+    r'|Field "InputType" not allowed in .*\.ItemReader\.ReaderConfig'
+    r'|Field "Label" not allowed in .*',
     re.DOTALL,
 )
 

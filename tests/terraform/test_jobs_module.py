@@ -43,6 +43,7 @@ def _as_terraform_has_it(job: Job, installation: Installation) -> dict[str, Any]
                 "family": installation.family(job.name, step.name),
                 "retry": dict(step.retry),
                 "retry_wait": asdict(step.retry_wait),
+                "fan_out": asdict(step.fan_out) if step.fan_out else None,
             }
         )
     return {
@@ -78,6 +79,11 @@ def test_the_nasty_file_declares_every_environment_that_is_compared() -> None:
 
 
 STEP = "{ name: write, command: [report, --all], timeout_minutes: 10 }"
+FAN_OUT = (
+    "{ name: each, command: [x], timeout_minutes: 20, fan_out: { shards_from: write,"
+    " shard_timeout_minutes: 5, max_concurrency: 10, tolerated_failure_percentage: 5 } }"
+)
+CLAIMED = f"    claim_container: true\n    steps:\n      - {STEP}\n      - {FAN_OUT}\n    #"
 SCHEDULE = 'schedule: { cron: "cron(0 6 * * ? *)", alert_after_minutes: 5 }'
 
 MISTAKES = [
@@ -97,6 +103,16 @@ MISTAKES = [
     ("[report, --all]", "['{% $x %}']", "Step Functions would evaluate"),
     ("[report, --all]", "[]", "no command"),
     (STEP, f"{STEP}\n      - {STEP}", "two steps have one name"),
+    (STEP, f"{STEP}\n      - {FAN_OUT.replace('from: write', 'from: send')}", "shards_from must name"),
+    (
+        STEP,
+        f"{STEP}\n      - {FAN_OUT.replace('shard_timeout_minutes: 5', 'shard_timeout_minutes: 21')}",
+        "at most",
+    ),
+    (STEP, f"{STEP}\n      - {FAN_OUT.replace('y: 10', 'y: 0')}", "max_concurrency must be"),
+    (STEP, f"{STEP}\n      - {FAN_OUT.replace('e: 5 ', 'e: 5.5 ')}", "tolerated_failure_percentage must be"),
+    (STEP, f"{STEP}\n      - {FAN_OUT.replace('max_conc', 'mx_conc')}", "unknown key mx_concurrency"),
+    ("    steps:", CLAIMED, "exclude each other"),
     ("name: write", "name: Write", "malformed step name"),
     ("lock: { key: reports }", "lock: { kye: reports }", "unknown key kye"),
     ("lock: { key: reports }", "lock: { key: reports, on_conflict: queue }", "on_conflict must be"),

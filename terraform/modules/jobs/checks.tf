@@ -12,7 +12,8 @@ locals {
     "16384" = range(32768, 122881, 8192)
   }
 
-  step_keys     = concat(keys(local.defaults.step), ["name", "command", "timeout_minutes"])
+  step_keys     = concat(keys(local.defaults.step), ["name", "command", "timeout_minutes", "fan_out"])
+  fan_out_keys  = ["shards_from", "shard_timeout_minutes", "max_concurrency", "tolerated_failure_percentage"]
   lock_keys     = concat(keys(local.defaults.lock), ["key"])
   schedule_keys = concat(keys(local.defaults.schedule), ["cron", "rate", "at", "alert_after_minutes"])
   job_keys      = ["description", "schedule", "image", "claim_container", "lock", "steps", "environments"]
@@ -46,6 +47,10 @@ locals {
             [
               for step in try(part.steps, []) :
               { at = "${place}: step ${try(step.name, "?")}: retry_wait", keys = keys(try(step.retry_wait, {})), known = keys(local.defaults.step.retry_wait) }
+            ],
+            [
+              for step in try(part.steps, []) :
+              { at = "${place}: step ${try(step.name, "?")}: fan_out", keys = keys(try(merge(step.fan_out), {})), known = local.fan_out_keys }
             ],
           )
         ]),
@@ -96,6 +101,18 @@ locals {
     ]
   ])
 
+  fan_out_problems = flatten([
+    for name, job in local.jobs : [
+      for index, step in job.steps : [for text, bad in {
+        "shards_from must name an earlier step with one container"       = !contains([for before in slice(job.steps, 0, index) : before.name if before.fan_out == null], step.fan_out.shards_from)
+        "shard_timeout_minutes must be above 0, timeout_minutes at most" = !(step.fan_out.shard_timeout_seconds > 0 && step.fan_out.shard_timeout_seconds <= step.timeout_seconds)
+        "max_concurrency must be 1 to 1000"                              = !try(step.fan_out.max_concurrency >= 1 && step.fan_out.max_concurrency <= 1000 && step.fan_out.max_concurrency == floor(step.fan_out.max_concurrency), false)
+        "tolerated_failure_percentage must be 0 to 100"                  = !try(step.fan_out.tolerated_failure_percentage >= 0 && step.fan_out.tolerated_failure_percentage <= 100 && step.fan_out.tolerated_failure_percentage == floor(step.fan_out.tolerated_failure_percentage), false)
+        "claim_container and fan_out exclude each other"                 = job.claim_container
+      } : "${text}: ${name}/${step.name}" if bad] if step.fan_out != null
+    ]
+  ])
+
   # A step `b-c` of job `a` and a step `c` of job `a-b` would be one task family.
   families = flatten([for job in local.jobs : job.steps[*].family])
   family_problems = [
@@ -103,5 +120,5 @@ locals {
     if length([for other in local.families : other if other == family]) > 1
   ]
 
-  problems = concat(local.file_problems, local.unknown_keys, local.job_problems, local.step_problems, local.family_problems)
+  problems = concat(local.file_problems, local.unknown_keys, local.job_problems, local.step_problems, local.fan_out_problems, local.family_problems)
 }

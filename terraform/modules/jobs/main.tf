@@ -58,9 +58,11 @@ locals {
       }
     ]
   }
+  # A fan-out counts once, with the time of all its shards.
   step_seconds = {
     for name, steps in local.steps : name => [
       for index, step in steps :
+      can(step.fan_out) ? step.timeout_seconds + local.retries[name][index].overhead :
       (1 + local.retries[name][index].worked) * (step.timeout_seconds + local.retries[name][index].overhead)
       + local.retries[name][index].launched * local.retries[name][index].overhead
       + (local.retries[name][index].worked + local.retries[name][index].launched) * step.retry_wait.max_seconds
@@ -110,6 +112,12 @@ locals {
           environment        = step.environment
           retry              = step.retry
           retry_wait         = step.retry_wait
+          fan_out = can(step.fan_out) ? {
+            shards_from                  = try(step.fan_out.shards_from, "")
+            shard_timeout_seconds        = try(floor(step.fan_out.shard_timeout_minutes * 60 + 0.5), 0)
+            max_concurrency              = try(step.fan_out.max_concurrency, 0)
+            tolerated_failure_percentage = try(step.fan_out.tolerated_failure_percentage, -1)
+          } : null
         }
       ]
       run_timeout_seconds = local.run_timeout_seconds[name]
@@ -128,14 +136,18 @@ locals {
       lease_seconds       = job.lease_seconds
       run_timeout_seconds = job.run_timeout_seconds
       steps = [
-        for step in job.steps : {
-          name               = step.name
-          family             = step.family
-          timeout_seconds    = step.timeout_seconds
-          stop_grace_seconds = step.stop_grace_seconds
-          retry              = step.retry
-          retry_wait         = step.retry_wait
-        }
+        for step in job.steps : merge(
+          {
+            name               = step.name
+            family             = step.family
+            timeout_seconds    = step.timeout_seconds
+            stop_grace_seconds = step.stop_grace_seconds
+            retry              = step.retry
+            retry_wait         = step.retry_wait
+          },
+          # Not there at all for a step of one container.
+          { for key in ["fan_out"] : key => step.fan_out if step.fan_out != null },
+        )
       ]
     }
   }
