@@ -14,6 +14,9 @@ from tasks.jobs.generation.schedule.reading import read_project
 from tests.support.projects import SM
 
 ACTIVITY = '{"id": "a", "duration": 1}'
+TOO_MUCH = """{"start": "2026-04-01", "resources": [{"id": "c", "units": 1}], "activities": [
+{"id": "a", "duration": 1,
+ "needs": {"c": 2}}]}"""
 WRONG = [
     ("p.json", '{"start": "2026-04-01",\n "activities": [', "p.json:2: not JSON"),
     ("p.json", "", "p.json:1: not JSON"),
@@ -42,8 +45,7 @@ WRONG = [
     ),
     (
         "p.json",
-        '{"start": "2026-04-01", "resources": [{"id": "c", "units": 1}],'
-        + '"activities": [\n{"id": "a", "duration": 1,\n "needs": {"c": 2}}]}',
+        TOO_MUCH,
         "p.json:3: activity a: needs 2 of c, and there are only 1",
     ),
     ("p.json", '{"start": "2026-04-01", "activites": [], "activities": [' + ACTIVITY + "]}", "activites"),
