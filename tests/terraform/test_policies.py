@@ -137,6 +137,11 @@ def test_each_machine_may_do_what_its_definition_calls_and_nothing_else(document
         statements = permissions[f'aws_iam_role_policy.machine["{name}"]']
         granted = {action for statement in statements for action in words(statement["Action"])}
         called = _called(definition)
+        # The one definition can fan out; a job that does not may not.
+        if '"fan_out":' in definition:
+            called |= {"states:StartExecution", "states:DescribeExecution", "states:StopExecution"}
+        else:
+            called -= {"s3:GetObject"}
 
         assert called - granted == set(), name
         assert {it for it in granted - called if not BESIDE_THE_DEFINITION.match(it)} == set(), name
@@ -185,6 +190,22 @@ def test_a_machine_may_stop_only_runs_that_share_its_lock(documents: Documents) 
     assert stopped_by("by-hand") == {"nightlatch-dev-by-hand"}
 
 
+def test_only_a_job_that_fans_out_may_start_executions_and_only_its_own(documents: Documents) -> None:
+    starters = {}
+    for address, statements in documents.permissions().items():
+        for statement in statements:
+            if address.startswith("aws_iam_role_policy.machine") and "states:StartExecution" in words(
+                statement["Action"]
+            ):
+                starters[address] = statement["Resource"]
+
+    assert starters == {
+        'aws_iam_role_policy.machine["documents"]': (
+            "arn:aws:states:ap-northeast-1:123456789012:stateMachine:nightlatch-dev-documents"
+        )
+    }
+
+
 def test_machines_and_containers_touch_their_own_lock_only(documents: Documents) -> None:
     for address, key in (
         ('aws_iam_role_policy.machine["nightly"]', "articles"),
@@ -221,9 +242,12 @@ def test_one_role_for_each_machine_schedule_task_and_execution(documents: Docume
         kind, _, key = address.removeprefix("aws_iam_role.").partition("[")
         kinds.setdefault(kind, set()).add(key.strip('"]'))
 
-    assert kinds["machine"] == {"nightly", "hourly", "by-hand", "janitor", "watchdog"}
-    assert kinds["task"] == {"nightly/generate", "nightly/check", "hourly/refresh", "by-hand/report"}
-    assert kinds["execution"] == {"nightly", "hourly", "by-hand"}
+    assert kinds["machine"] == {"nightly", "hourly", "documents", "by-hand", "janitor", "watchdog"}
+    assert kinds["task"] == {
+        *("nightly/generate", "nightly/check", "hourly/refresh", "by-hand/report"),
+        *("documents/plan", "documents/work", "documents/collect"),
+    }
+    assert kinds["execution"] == {"nightly", "hourly", "documents", "by-hand"}
     assert kinds["schedule"] == {
         *("nightly", "hourly", "nightly-watchdog", "hourly-watchdog", "janitor-sweep"),
     }

@@ -86,6 +86,24 @@ resource "aws_s3_bucket_lifecycle_configuration" "artifacts" {
     }
   }
 
+  # So is the list of its shards.
+  rule {
+    id     = "shards"
+    status = "Enabled"
+
+    filter {
+      prefix = "shards/"
+    }
+
+    expiration {
+      days = var.artifact_retention_days
+    }
+
+    noncurrent_version_expiration {
+      noncurrent_days = 1
+    }
+  }
+
   # What is published stays; only what was replaced goes.
   rule {
     id     = "replaced-outputs"

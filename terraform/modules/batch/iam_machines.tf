@@ -72,6 +72,38 @@ locals {
     },
   ]
 
+  # A fan-out reads the list of shards and runs a child execution of its own machine for each.
+  fan_out_jobs = toset([for name, job in local.jobs : name if anytrue([for step in job.steps : try(step.fan_out, null) != null])])
+  fan_out_statements = {
+    for name in keys(local.jobs) : name => concat(
+      [
+        for key in ["shards/${name}/*"] : {
+          Sid      = "ReadOwnShards"
+          Effect   = "Allow"
+          Action   = "s3:GetObject"
+          Resource = "${local.bucket_arn}/${key}"
+        } if contains(local.fan_out_jobs, name)
+      ],
+      [
+        for arn in [local.machine_arns[name]] : {
+          Sid      = "StartOwnShards"
+          Effect   = "Allow"
+          Action   = "states:StartExecution"
+          Resource = arn
+        } if contains(local.fan_out_jobs, name)
+      ],
+      [
+        # A child's ARN has the map's label behind the machine's name.
+        for arn in ["${local.arn.states}:execution:${local.prefix}-${name}/*"] : {
+          Sid      = "FollowOwnShards"
+          Effect   = "Allow"
+          Action   = ["states:DescribeExecution", "states:StopExecution"]
+          Resource = arn
+        } if contains(local.fan_out_jobs, name)
+      ],
+    )
+  }
+
   machine_policies = merge(
     {
       for name, job in local.jobs : name => concat(
@@ -86,7 +118,7 @@ locals {
           {
             Sid       = "OwnRecords"
             Effect    = "Allow"
-            Action    = "dynamodb:PutItem"
+            Action    = ["dynamodb:PutItem", "dynamodb:Query"]
             Resource  = local.runs_table_arn
             Condition = { "ForAllValues:StringEquals" = { "dynamodb:LeadingKeys" = [name] } }
           },
@@ -129,6 +161,7 @@ locals {
             ]
           },
         ],
+        local.fan_out_statements[name],
         local.drain_statements,
         [local.notify_statement, local.observe_statement],
         local.key_statements,

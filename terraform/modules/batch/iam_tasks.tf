@@ -45,8 +45,17 @@ locals {
           Effect    = "Allow"
           Action    = "s3:ListBucket"
           Resource  = local.bucket_arn
-          Condition = { StringLike = { "s3:prefix" = ["checkpoints/${step.job}/*", "outputs/${step.job}/*"] } }
+          Condition = { StringLike = { "s3:prefix" = ["checkpoints/${step.job}/*", "outputs/${step.job}/*", "shards/${step.job}/*"] } }
         },
+      ],
+      [
+        # The planning step writes the list of shards, the collecting step reads it.
+        for key in ["shards/${step.job}/*"] : {
+          Sid      = "OwnShards"
+          Effect   = "Allow"
+          Action   = ["s3:GetObject", "s3:PutObject"]
+          Resource = "${local.bucket_arn}/${key}"
+        } if contains(local.fan_out_jobs, step.job)
       ],
       [
         for resource in [local.task_arns] : {

@@ -18,11 +18,11 @@ run "machines_and_task_definitions" {
   command = plan
 
   assert {
-    condition     = toset(keys(aws_sfn_state_machine.jobs)) == toset(["nightly", "hourly", "by-hand"])
+    condition     = toset(keys(aws_sfn_state_machine.jobs)) == toset(["nightly", "hourly", "documents", "by-hand"])
     error_message = "One state machine for each job."
   }
   assert {
-    condition     = toset(keys(aws_ecs_task_definition.steps)) == toset(["nightly/generate", "nightly/check", "hourly/refresh", "by-hand/report"])
+    condition     = toset(keys(aws_ecs_task_definition.steps)) == toset(["nightly/generate", "nightly/check", "hourly/refresh", "documents/plan", "documents/work", "documents/collect", "by-hand/report"])
     error_message = "One task definition for each step."
   }
   assert {
@@ -139,7 +139,7 @@ run "alarms" {
   command = plan
 
   assert {
-    condition     = toset(keys(aws_cloudwatch_metric_alarm.machines)) == toset(["nightly", "hourly", "by-hand", "janitor", "watchdog"])
+    condition     = toset(keys(aws_cloudwatch_metric_alarm.machines)) == toset(["nightly", "hourly", "documents", "by-hand", "janitor", "watchdog"])
     error_message = "An alarm for each job, the janitor and the watchdog."
   }
   assert {
