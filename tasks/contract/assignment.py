@@ -30,6 +30,10 @@ class Assignment:
 
     `deadline` is in epoch seconds, `stop_grace` in seconds; `checkpoint` and `output` are
     ``s3://bucket/prefix/`` or ``file:///directory/`` locations, "" if there is none.
+
+    Of a fan-out: `shard` is the item as JSON and `shard_index` its place in the list; `verify` says that the
+    grant is shared and must be verified, not claimed. `shard_list` is where a planning step's list goes,
+    `collect` and `collect_list` where a collecting step finds the shards' outputs and the list.
     """
 
     job: str = ""
@@ -44,6 +48,11 @@ class Assignment:
     checkpoint: str = ""
     output: str = ""
     shard: str = ""
+    shard_index: int | None = None
+    verify: bool = False
+    shard_list: str = ""
+    collect: str = ""
+    collect_list: str = ""
     params: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
@@ -59,6 +68,7 @@ class Assignment:
 
         deadline = _number(environment, variables.DEADLINE)
         grace = _number(environment, variables.STOP_GRACE)
+        index = _number(environment, variables.SHARD_INDEX)
         return cls(
             job=text(variables.JOB),
             run=text(variables.RUN),
@@ -72,6 +82,11 @@ class Assignment:
             checkpoint=text(variables.CHECKPOINT),
             output=text(variables.OUTPUT),
             shard=text(variables.SHARD),
+            shard_index=None if index is None else int(index),
+            verify=_verify(text(variables.CLAIM)),
+            shard_list=text(variables.SHARD_LIST),
+            collect=text(variables.COLLECT),
+            collect_list=text(variables.COLLECT_LIST),
             params=_params(text(variables.PARAMS)),
         )
 
@@ -88,6 +103,12 @@ def _claimable(environment: Mapping[str, str]) -> Claimable | None:
             "the container overrides of this task are incomplete"
         )
     return Claimable(*values)
+
+
+def _verify(text: str) -> bool:
+    if text not in {"", "verify"}:
+        raise AssignmentError(f'{variables.CLAIM}={text!r} must be empty or "verify"')
+    return text == "verify"
 
 
 def _number(environment: Mapping[str, str], name: str) -> float | None:

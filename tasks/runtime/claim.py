@@ -39,8 +39,21 @@ def claim(assignment: Assignment, environment: Mapping[str, str]) -> Claim | Non
 
     # The containers of a fan-out share one grant, which can be claimed once only: they make sure that it is
     # still theirs, and publish by shard.
-    token = verify_grant(wanted) if assignment.shard else claim_grant(wanted, arn)
+    token = verify_grant(wanted) if assignment.verify else claim_grant(wanted, arn)
     return Claim(token=token, task_arn=arn, lock_key=wanted.key)
+
+
+def verify(assignment: Assignment) -> None:
+    """Make sure that a shared grant is still the holder's. By hand, without a lock, it always is.
+
+    Raises:
+        LockLostError: if it is not.
+        TemporaryError: if DynamoDB does not answer.
+    """
+    if assignment.claimable is not None:
+        from tasks.runtime.lock_row import verify_grant  # noqa: PLC0415  (boto3 is slow to import)
+
+        verify_grant(assignment.claimable)
 
 
 def write_claim(directory: Path, claimed: Claim) -> None:

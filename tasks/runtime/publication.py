@@ -40,7 +40,7 @@ def read_previous(store: ObjectStore, directory: Path) -> int:
     Raises:
         TemporaryError, CannotWriteError: from the store.
     """
-    current, _ = _current(store)
+    current, _ = read_manifest(store)
     count = 0
     for file in (current or {}).get("files", []):
         name = str(file["name"])
@@ -61,11 +61,11 @@ def publish(store: ObjectStore, directory: Path, token: int, about: Mapping[str,
         LockLostError: if a higher token has published.
         TemporaryError, CannotWriteError: from the store.
     """
-    files = _describe(directory)
+    files = describe(directory)
     if not files:
         return None
-    _refuse_newer(_current(store)[0], token, store.location)
-    generation = f"parts/{token}-{_digest(files)}/"
+    _refuse_newer(read_manifest(store)[0], token, store.location)
+    generation = f"parts/{token}-{digest(files)}/"
     for file in files:
         file["key"] = generation + file["name"]
         store.upload(file["key"], inside(directory, file["name"]))
@@ -75,7 +75,12 @@ def publish(store: ObjectStore, directory: Path, token: int, about: Mapping[str,
     return Published(generation, len(files), sum(file["size"] for file in files))
 
 
-def _describe(directory: Path) -> list[dict[str, Any]]:
+def describe(directory: Path) -> list[dict[str, Any]]:
+    """Every finished file of a directory: name, size, sha256.
+
+    Raises:
+        CannotWriteError: if it cannot be read.
+    """
     try:
         return [
             {"name": name, "size": stat.st_size, "sha256": sha256_of(path)}
@@ -85,7 +90,8 @@ def _describe(directory: Path) -> list[dict[str, Any]]:
         raise CannotWriteError(f"cannot read the output: {error.strerror or error}") from None
 
 
-def _digest(files: list[dict[str, Any]]) -> str:
+def digest(files: list[dict[str, Any]]) -> str:
+    """A name for these very files."""
     text = json.dumps([[file["name"], file["sha256"]] for file in files])
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -95,27 +101,38 @@ def _switch(
 ) -> list[str]:
     """Make `generation` the current one; returns the generations that nobody needs any more."""
     for _ in range(_TRIES):
-        current, etag = _current(store)
+        current, etag = read_manifest(store)
         _refuse_newer(current, token, store.location)
         if current is not None and current["generation"] == generation:
             return []  # written by us already: only the reply was lost
         former = [generation, *(current or {}).get("generations", [])]
-        manifest = {
-            "schema_version": _SCHEMA,
-            "token": token,
-            **about,
-            "published_at": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
-            "generation": generation,
-            "generations": former[:_GENERATIONS_KEPT],
-            "files": files,
-        }
-        body = json.dumps(manifest, ensure_ascii=False, indent=1).encode()
+        body = manifest_of(generation, former[:_GENERATIONS_KEPT], files, token, about)
         try:
             store.write(MANIFEST, body, if_match=etag)
         except ConditionFailedError:
             continue  # somebody wrote in between: look again who it was
         return [old for old in former[_GENERATIONS_KEPT:] if old not in former[:_GENERATIONS_KEPT]]
     raise TemporaryError(f"{store.location}{MANIFEST} keeps changing under us; {_TRIES} tries were refused")
+
+
+def manifest_of(
+    generation: str,
+    generations: list[str],
+    files: list[dict[str, Any]],
+    token: int,
+    about: Mapping[str, str],
+) -> bytes:
+    """The manifest's text. `files` have name, size, sha256 and key."""
+    manifest = {
+        "schema_version": _SCHEMA,
+        "token": token,
+        **about,
+        "published_at": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        "generation": generation,
+        "generations": generations,
+        "files": files,
+    }
+    return json.dumps(manifest, ensure_ascii=False, indent=1).encode()
 
 
 def _refuse_newer(current: dict[str, Any] | None, token: int, location: str) -> None:
@@ -125,7 +142,13 @@ def _refuse_newer(current: dict[str, Any] | None, token: int, location: str) -> 
         )
 
 
-def _current(store: ObjectStore) -> tuple[dict[str, Any] | None, str | None]:
+def read_manifest(store: ObjectStore) -> tuple[dict[str, Any] | None, str | None]:
+    """What is current, and the tag of its manifest; None and None if nothing was published.
+
+    Raises:
+        CannotWriteError: if what is there is not a manifest of ours.
+        TemporaryError: from the store.
+    """
     stored = store.read(MANIFEST)
     if stored is None:
         return None, None

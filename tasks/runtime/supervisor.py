@@ -1,18 +1,16 @@
 """One attempt, from the claim to the exit code."""
 
-import contextlib
 import signal
-import tempfile
 import time
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
 from tasks.contract import Assignment, exit_codes, variables
 from tasks.runtime.child import Child, child_environment
 from tasks.runtime.claim import UNCLAIMED, claim
-from tasks.runtime.failures import CannotWriteError, RuntimeFailure, StoppedEarly
+from tasks.runtime.directories import Directories, make_directories
+from tasks.runtime.exchange import Exchange
+from tasks.runtime.failures import RuntimeFailure, StoppedEarly
 from tasks.runtime.output import Output
 from tasks.runtime.signals import Event, StopSignals
 
@@ -20,30 +18,13 @@ if TYPE_CHECKING:
     from structlog.typing import FilteringBoundLogger
 
     from tasks.runtime.checkpointing import Checkpointing
-    from tasks.runtime.store import ObjectStore
+    from tasks.runtime.verification import Verification
 
 # Of the stop grace, what is kept for the last upload after the job has ended.
 _LONGEST_RESERVE: Final = 10.0
 _RESERVE_SHARE: Final = 0.3
 # A job that ignores SIGTERM is ended from outside at the deadline. This is for the case that nobody does.
 _OVERDUE: Final = 5.0
-
-
-@dataclass(frozen=True, slots=True)
-class Directories:
-    """The job's local directories."""
-
-    checkpoint: Path
-    output: Path
-    previous: Path
-
-    def variables(self) -> dict[str, str]:
-        """As the contract names them."""
-        return {
-            variables.CHECKPOINT_DIR: str(self.checkpoint),
-            variables.OUTPUT_DIR: str(self.output),
-            variables.PREVIOUS_DIR: str(self.previous),
-        }
 
 
 class Supervisor:
@@ -77,7 +58,12 @@ class Supervisor:
 
         told = self._assignment
         self._log = open_log(
-            self._output, job=told.job, run=told.run, step=told.step, attempt=told.attempt, shard=told.shard
+            self._output,
+            job=told.job,
+            run=told.run,
+            step=told.step,
+            attempt=told.attempt,
+            shard="" if told.shard_index is None else str(told.shard_index),
         )
         reason = ""
         try:
@@ -99,37 +85,59 @@ class Supervisor:
         token = claimed.token if claimed else UNCLAIMED
         if claimed:
             self._log = self._log.bind(token=token)
-            self._log.info("claimed", lock=claimed.lock_key, task=claimed.task_arn)
-        with _directories() as directories:
-            store = _open_output(told)
-            if store is not None:
-                from tasks.runtime.publication import read_previous  # noqa: PLC0415  (only with a store)
-
-                read_previous(store, directories.previous)
-            checkpointing = self._restore(directories, token)
-            added = {variables.TOKEN: str(token), **directories.variables()}
-            self._stop.preparation_is_over()
-            self._log.info("started", command=[word[:100] for word in self._command[:8]])
-            self._child = Child(
-                self._command,
-                child_environment(self._environment, added),
-                self._output,
-                on_exit=lambda: self._stop.events.put(Event.EXIT),
-            )
-            if checkpointing is not None:
-                checkpointing.start()
-            code = self._see_through(self._child)
-            if checkpointing is not None:
-                safe = checkpointing.finish(self._seconds_for_upload())
-                if checkpointing.lock_lost is not None:
-                    raise checkpointing.lock_lost
-                if not safe:
-                    self._log.warning("the last checkpoint may be missing")
-            if self._ended_by_deadline:
-                self._leave_the_timeout_to_the_state_machine()
-            if code == exit_codes.DONE and store is not None:
-                self._publish(store, directories.output, token)
+            event = "verified" if told.verify else "claimed"
+            self._log.info(event, lock=claimed.lock_key, task=claimed.task_arn)
+        exchange = Exchange(told, token, self._log)
+        if exchange.is_done():
+            return exit_codes.DONE
+        with make_directories(collecting=bool(told.collect)) as directories:
+            exchange.bring(directories)
+            code = self._work(directories, token)
+            if code == exit_codes.DONE:
+                exchange.deliver(directories)
         return code
+
+    def _work(self, directories: Directories, token: int) -> int:
+        """Run the job between its first and its last checkpoint; returns its exit code."""
+        checkpointing = self._restore(directories, token)
+        verification = self._verification() if self._assignment.verify else None
+        added = {variables.TOKEN: str(token), **directories.variables()}
+        self._stop.preparation_is_over()
+        self._log.info("started", command=[word[:100] for word in self._command[:8]])
+        self._child = Child(
+            self._command,
+            child_environment(self._environment, added),
+            self._output,
+            on_exit=lambda: self._stop.events.put(Event.EXIT),
+        )
+        if checkpointing is not None:
+            checkpointing.start()
+        if verification is not None:
+            verification.start()
+        code = self._see_through(self._child)
+        if verification is not None:
+            verification.finish()
+            if verification.lock_lost is not None:
+                raise verification.lock_lost
+        if checkpointing is not None:
+            safe = checkpointing.finish(self._seconds_for_upload())
+            if checkpointing.lock_lost is not None:
+                raise checkpointing.lock_lost
+            if not safe:
+                self._log.warning("the last checkpoint may be missing")
+        if self._ended_by_deadline:
+            self._leave_the_timeout_to_the_state_machine()
+        return code
+
+    def _verification(self) -> "Verification":
+        from tasks.runtime.claim import verify  # noqa: PLC0415  (only in a fan-out)
+        from tasks.runtime.verification import Verification  # noqa: PLC0415  (the same)
+
+        return Verification(
+            lambda: verify(self._assignment),
+            self._log,
+            on_lock_lost=lambda: self._stop.events.put(Event.LOCK_LOST),
+        )
 
     def _restore(self, directories: Directories, token: int) -> "Checkpointing | None":
         if not self._assignment.checkpoint:
@@ -138,7 +146,7 @@ class Supervisor:
         from tasks.runtime.checkpointing import Checkpointing  # noqa: PLC0415  (the same)
         from tasks.runtime.store import open_store  # noqa: PLC0415  (the same)
 
-        location = _sharded(self._assignment.checkpoint, self._assignment.shard)
+        location = self._assignment.checkpoint
         checkpoint = Checkpoint(open_store(location), directories.checkpoint, token)
         count = checkpoint.restore()
         if count:
@@ -201,21 +209,6 @@ class Supervisor:
         gone = time.monotonic() - self._stop.stopped_at
         return max(0.5, self._assignment.stop_grace - gone - 0.5)
 
-    def _publish(self, store: "ObjectStore", directory: Path, token: int) -> None:
-        from tasks.runtime.publication import publish  # noqa: PLC0415  (only with a store)
-
-        told = self._assignment
-        about = {"job": told.job, "run": told.run, "step": told.step, "run_key": told.run_key}
-        published = publish(store, directory, token, about)
-        if published is not None:
-            self._log.info(
-                "published",
-                location=store.location,
-                generation=published.generation,
-                files=published.files,
-                bytes=published.size,
-            )
-
     def _report(self, code: int, reason: str) -> None:
         """The last two lines: the metrics, and what became of the attempt, with the reason if we know it."""
         from tasks.runtime.metrics import metric_line  # noqa: PLC0415  (only now)
@@ -250,35 +243,3 @@ class Supervisor:
             details |= {"done": progress.done, "total": progress.total, "phase": progress.phase}
         record = self._log.info if code == exit_codes.DONE else self._log.error
         record("finished", **details)
-
-
-@contextlib.contextmanager
-def _directories() -> Iterator[Directories]:
-    try:
-        folder = tempfile.TemporaryDirectory(prefix="nightlatch-", ignore_cleanup_errors=True)
-    except OSError as error:
-        raise CannotWriteError(f"cannot make a working directory: {error.strerror or error}") from None
-    with folder as name:
-        root = Path(name)
-        made = Directories(root / "checkpoint", root / "output", root / "previous")
-        try:
-            for path in (made.checkpoint, made.output, made.previous):
-                path.mkdir()
-        except OSError as error:
-            raise CannotWriteError(f"cannot make {root}: {error.strerror or error}") from None
-        yield made
-
-
-def _open_output(told: Assignment) -> "ObjectStore | None":
-    if not told.output:
-        return None
-    from tasks.runtime.store import open_store  # noqa: PLC0415  (may import boto3)
-
-    return open_store(_sharded(told.output, told.shard))
-
-
-def _sharded(location: str, shard: str) -> str:
-    """Where one shard of a fan-out keeps its own: beside its siblings, not on top of them."""
-    if not shard:
-        return location
-    return f"{location.rstrip('/')}/shards/{shard}/"

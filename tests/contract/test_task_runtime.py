@@ -288,23 +288,6 @@ def test_an_init_container_claims_for_a_foreign_image(site: Site, tmp_path: Path
     assert "has claimed it" in refused.text
 
 
-def test_the_shards_of_a_fan_out_share_one_grant_and_publish_apart(site: Site) -> None:
-    site.hold("g1", fence=1000)
-    shards = [
-        site.python(WRITES_OUTPUT, grant="g1", task=f"t{shard}", NIGHTLATCH_SHARD=shard)
-        for shard in ("a", "b")
-    ]
-    assert [shard.wait() for shard in shards] == [0, 0]
-    assert "task_arn" not in row(site.dynamodb, site.key)["holder"]["M"]
-
-    late = site.python(WRITES_OUTPUT, grant="g0", NIGHTLATCH_SHARD="a")
-
-    assert late.wait() == exit_codes.TRY_AGAIN
-    prefix = site.output.removeprefix("s3://artifacts/")
-    for shard in ("a", "b"):
-        site.s3.head_object(Bucket="artifacts", Key=f"{prefix}shards/{shard}/current.json")
-
-
 @pytest.mark.parametrize(
     ("words", "says"),
     [

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from nightlatch.local.stepfunctions.versions import Versions
     from statemachine.interpreter import Clock
 
+# Executions has a method named list.
+_Words = list[str]
 _LARGEST_INPUT = 262_144
 _DATA_MEMBERS = frozenset(
     {"input", "inputDetails", "output", "outputDetails", "parameters", "assignedVariables"}
@@ -169,7 +171,7 @@ class Executions:
         ]
         return with_token(executions, "executions", start, size)
 
-    def _listed(self, request: dict[str, Any]) -> tuple[list[str], list[str]]:
+    def _listed(self, request: dict[str, Any]) -> tuple[_Words, _Words]:
         """Whose executions are wanted, as conditions and their values."""
         machine, map_run = request.get("stateMachineArn"), request.get("mapRunArn")
         if (machine is None) == (map_run is None):
