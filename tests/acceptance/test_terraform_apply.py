@@ -56,6 +56,7 @@ def test_terraform_makes_an_installation_that_works(house: Installation, tmp_pat
     assert re.match(r"Apply complete! Resources: \d+ added, 0 changed, 0 destroyed\.", apply.apply())
     assert apply.plan() == "", "a second plan has nothing to change"
 
+    house.cli("doctor")
     _an_operator_runs_a_job(house)
     _the_schedule_runs_a_job_once_for_each_time(house)
     _a_started_job_keeps_a_second_one_out(house)
