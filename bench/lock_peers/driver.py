@@ -23,6 +23,7 @@ from botocore import xform_name
 from botocore.exceptions import ConnectionClosedError
 
 from bench.lock_peers.adapters import ADAPTERS, Adapter
+from bench.report import median_ratio
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,6 +38,7 @@ class Wire:
     def __init__(self) -> None:
         self.sent: list[str] = []
         self.lose_reply = False
+        self.delay_seconds = 0.0
         self.bodies: list[tuple[str, dict[str, Any]]] | None = None
         send = botocore.httpsession.URLLib3Session.send
 
@@ -46,6 +48,7 @@ class Wire:
             self.sent.append(operation)
             if self.bodies is not None:
                 self.bodies.append((operation, json.loads(request.body)))
+            time.sleep(self.delay_seconds)
             reply = send(session, request)
             if self.lose_reply and operation not in READS:
                 self.lose_reply = False
@@ -114,12 +117,14 @@ class Bench:
         (item,) = self.dynamodb.scan(TableName=self.table, ConsistentRead=True)["Items"]
         return sum(len(name.encode()) + value_bytes(value) for name, value in item.items())
 
-    def pairs(self, count: int) -> dict[str, Any]:
+    def pairs(self, count: int, delay_milliseconds: int = 0) -> dict[str, Any]:
         """Milliseconds of acquire and release, of two raw conditional UpdateItems, and of the same again.
 
         The same again: the very bodies that the lock has sent, from a plain client. What is left then is what
-        the lock itself takes; the rest is what the endpoint takes for longer expressions.
+        the lock itself takes; the rest is what SDK and endpoint take for longer expressions and answers.
+        Ratios are medians over the turns, so that a drifting machine cancels out.
         """
+        self.wire.delay_seconds = delay_milliseconds / 1000
         holder, raw = self.holder(), Raw(self.dynamodb, self.table, self.kind.key_schema)
         bodies: list[tuple[str, dict[str, Any]]] = []
         self.wire.bodies = bodies
@@ -137,7 +142,13 @@ class Bench:
                 began = time.perf_counter()
                 actions[name]()
                 times[name].append((time.perf_counter() - began) * 1000)
-        return {name: statistics.median(taken[WARM_UP:]) for name, taken in times.items()}
+        ours, raws, sames = (times[name][WARM_UP:] for name in actions)
+        return {
+            **{name: statistics.median(taken[WARM_UP:]) for name, taken in times.items()},
+            "ratio_to_raw": median_ratio(ours, raws),
+            "ratio_to_same": median_ratio(ours, sames),
+            "same_ratio_to_raw": median_ratio(sames, raws),
+        }
 
     def lost_replies(self) -> dict[str, Any]:
         """What each operation says when the reply of its write was lost: null is, it went well."""
