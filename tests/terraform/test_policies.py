@@ -8,11 +8,14 @@ import re
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+import botocore.session
 import pytest
+from botocore import xform_name
 from policy_sentry.querying.actions import get_action_data
 
 from tests.support.planned import words
 from tests.support.policy_linting import findings
+from tests.support.terraform import ROOT
 
 if TYPE_CHECKING:
     from tests.support.planned import Documents
@@ -78,6 +81,7 @@ def test_wrong_stars_are_noticed(documents: Documents) -> None:
 FALSE_ALARMS = [
     ("RESOURCE_MISMATCH", "states:DescribeExecution", ":express:"),
     ("RESOURCE_MISMATCH", "states:ListExecutions", ":mapRun:"),
+    ("RESOURCE_MISMATCH", "states:ListExecutions", ":stateMachine:"),
     ("RESOURCE_STAR", "ecs:ListTasks", ""),
 ]
 
@@ -262,6 +266,42 @@ def test_people_may_operate_but_not_run_a_job_without_its_lock(documents: Docume
     assert {"ecs:RunTask", "states:RedriveExecution"} <= set(deny["Action"])
     assert deny["Resource"] == "*"
     assert not allowed & set(deny["Action"])
+
+
+# boto3's name of a service -> IAM's.
+SERVICES = {
+    "dynamodb": "dynamodb",
+    "ecs": "ecs",
+    "logs": "logs",
+    "scheduler": "scheduler",
+    "ssm": "ssm",
+    "stepfunctions": "states",
+}
+
+
+def _called_by_the_command() -> set[str]:
+    """The IAM actions of every AWS call that the source of the command's operations makes."""
+    session = botocore.session.get_session()
+    actions: dict[str, str] = {}
+    for service, prefix in SERVICES.items():
+        for operation in session.get_service_model(service).operation_names:
+            actions.setdefault(xform_name(operation), f"{prefix}:{operation}")
+    called = set()
+    for file in (ROOT / "nightlatch" / "operations").glob("*.py"):
+        text = file.read_text(encoding="utf-8")
+        names = re.findall(r"\.(\w+)\(", text) + re.findall(r'get_paginator\("(\w+)"\)', text)
+        called |= {actions[name] for name in names if name in actions}
+    return called
+
+
+def test_people_may_do_everything_that_the_command_does(documents: Documents) -> None:
+    statements = documents.permissions()["aws_iam_policy.operator"]
+    allowed = {a for it in statements if it["Effect"] == "Allow" for a in words(it["Action"])}
+
+    called = _called_by_the_command()
+
+    assert {"states:StartExecution", "ecs:StopTask", "logs:GetLogEvents"} <= called
+    assert called - allowed == set()
 
 
 def test_nothing_is_open_to_the_world(documents: Documents) -> None:

@@ -24,6 +24,12 @@ resource "aws_iam_policy" "operator" {
           ]
         },
         {
+          Sid      = "SeeShards"
+          Effect   = "Allow"
+          Action   = ["states:DescribeMapRun", "states:ListExecutions"]
+          Resource = "${local.arn.states}:mapRun:${local.prefix}-*/*:*"
+        },
+        {
           Sid      = "FollowAndStop"
           Effect   = "Allow"
           Action   = ["states:DescribeExecution", "states:GetExecutionHistory", "states:StopExecution"]
@@ -36,9 +42,10 @@ resource "aws_iam_policy" "operator" {
           Resource = local.lock_table_arn
         },
         {
-          Sid      = "ReadRecords"
+          # Who pauses a schedule leaves a note with name and reason beside the records.
+          Sid      = "ReadRecordsAndNotePauses"
           Effect   = "Allow"
-          Action   = ["dynamodb:GetItem", "dynamodb:Query"]
+          Action   = ["dynamodb:DeleteItem", "dynamodb:DescribeTable", "dynamodb:DescribeTimeToLive", "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Query"]
           Resource = local.runs_table_arn
         },
         {
@@ -46,6 +53,18 @@ resource "aws_iam_policy" "operator" {
           Effect   = "Allow"
           Action   = ["logs:FilterLogEvents", "logs:GetLogEvents"]
           Resource = "${local.arn.logs}:${local.task_log_group}:*"
+        },
+        {
+          Sid      = "FindLogs"
+          Effect   = "Allow"
+          Action   = "logs:DescribeLogGroups"
+          Resource = "*"
+        },
+        {
+          Sid      = "SeeTheCluster"
+          Effect   = "Allow"
+          Action   = "ecs:DescribeClusters"
+          Resource = local.cluster_arn
         },
         {
           Sid       = "SeeTasks"
