@@ -86,7 +86,13 @@ class LockTable:
         gauge = SkewGauge(max_skew_ms)
         if client is None:
             config = Config(
-                connect_timeout=3, read_timeout=5, retries={"mode": "standard", "total_max_attempts": 5}
+                connect_timeout=3,
+                read_timeout=5,
+                retries={"mode": "standard", "total_max_attempts": 5},
+                # `lock.requests` makes the requests of typed values; what else could be wrong with them, such
+                # as an empty key, DynamoDB refuses with a reason. The SDK's own look at each takes about as
+                # long as all that this package does.
+                parameter_validation=False,
             )
             client = boto3.client("dynamodb", config=config)
         return cls(DynamoDBStore(client, table, clock=clock, gauge=gauge), clock=clock, gauge=gauge)

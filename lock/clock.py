@@ -7,6 +7,7 @@ refused when the two clocks are too far apart.
 import threading
 import time
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from typing import Final, Protocol
 
 DEFAULT_MAX_SKEW_MS: Final = 5_000
@@ -70,6 +71,12 @@ class VirtualClock:
         self._now_ms += round(seconds * 1000)
 
 
+@lru_cache(maxsize=4)
+def _epoch_ms(date_header: str) -> int:
+    """Remembered, because replies within one second carry the same text."""
+    return int(parsedate_to_datetime(date_header).timestamp()) * 1000
+
+
 class SkewGauge:
     """The difference between the local clock and the store's, from the last reply.
 
@@ -86,7 +93,7 @@ class SkewGauge:
         if date_header is None:
             return
         try:
-            server_ms = int(parsedate_to_datetime(date_header).timestamp()) * 1000
+            server_ms = _epoch_ms(date_header)
         except ValueError:
             return
         lowest, highest = server_ms - received_ms, server_ms + _HEADER_RESOLUTION_MS - sent_ms

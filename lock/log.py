@@ -9,6 +9,7 @@ import sys
 from typing import Final
 
 _NAME: Final = "lock"
+_LOGGER: Final = logging.getLogger(_NAME)
 _METHODS: Final = {logging.INFO: "info", logging.WARNING: "warning", logging.ERROR: "error"}
 
 
@@ -32,6 +33,5 @@ def _emit(level: int, event: str, values: dict[str, object]) -> None:
     if structlog is not None and structlog.is_configured():
         getattr(structlog.get_logger(_NAME), _METHODS[level])(event, **values)
         return
-    logger = logging.getLogger(_NAME)
-    if logger.isEnabledFor(level):
-        logger.log(level, "%s %s", event, " ".join(f"{name}={value}" for name, value in values.items()))
+    if _LOGGER.isEnabledFor(level):
+        _LOGGER.log(level, "%s %s", event, " ".join(f"{name}={value}" for name, value in values.items()))

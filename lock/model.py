@@ -6,7 +6,7 @@ One item per lock key. Times are epoch milliseconds, except `ttl`, which DynamoD
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, fields
 from enum import StrEnum
-from typing import Any, Final, Self
+from typing import Any, Final, NamedTuple, Self
 
 from lock.errors import ItemError
 
@@ -28,13 +28,31 @@ class Kind(StrEnum):
     """A process that holds by itself: only the lease answers."""
 
 
+class _Member(NamedTuple):
+    name: str
+    is_number: bool
+    is_required: bool
+
+
+_MEMBERS: Final[dict[type, tuple[_Member, ...]]] = {}
+
+
+def _members(kind: type["_Record"]) -> tuple[_Member, ...]:
+    """Asked of the dataclass once: every request encodes and decodes records, and `fields` is slow."""
+    if kind not in _MEMBERS:
+        _MEMBERS[kind] = tuple(
+            _Member(f.name, "int" in str(f.type), f.default is MISSING) for f in fields(kind)
+        )
+    return _MEMBERS[kind]
+
+
 @dataclass(frozen=True, slots=True)
 class _Record:
     """A flat map of texts, numbers and nothing else; absent members are None and not stored."""
 
     def encode(self) -> dict[str, dict[str, str]]:
         """The map's content in DynamoDB JSON."""
-        values = ((f.name, getattr(self, f.name)) for f in fields(self))
+        values = ((member.name, getattr(self, member.name)) for member in _members(type(self)))
         return {
             name: {"N": str(value)} if isinstance(value, int) else {"S": str(value)}
             for name, value in values
@@ -49,15 +67,14 @@ class _Record:
             ItemError: a member is missing or has another type.
         """
         known: dict[str, Any] = {}
-        for f in fields(cls):
-            if f.name in attributes:
-                ((tag, value),) = attributes[f.name].items()
-                number = "int" in str(f.type)
-                if tag != ("N" if number else "S"):
-                    raise ItemError(key, f"{f.name} has type {tag}")
-                known[f.name] = int(value) if number else value
-            elif f.default is MISSING:
-                raise ItemError(key, f"{cls.__name__.lower()} has no {f.name}")
+        for name, is_number, is_required in _members(cls):
+            if name in attributes:
+                ((tag, value),) = attributes[name].items()
+                if tag != ("N" if is_number else "S"):
+                    raise ItemError(key, f"{name} has type {tag}")
+                known[name] = int(value) if is_number else value
+            elif is_required:
+                raise ItemError(key, f"{cls.__name__.lower()} has no {name}")
         return cls(**known)
 
 
