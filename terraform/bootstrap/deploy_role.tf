@@ -43,7 +43,7 @@ locals {
       Sid      = "CheckDefinitions"
       Effect   = "Allow"
       Action   = "states:ValidateStateMachineDefinition"
-      Resource = "arn:${local.partition}:states:${local.any}:stateMachine:*"
+      Resource = "*"
     },
     {
       Sid    = "Schedules"
@@ -71,7 +71,7 @@ locals {
       Sid    = "Cluster"
       Effect = "Allow"
       Action = [
-        "ecs:DeleteCluster", "ecs:DescribeClusters", "ecs:ListTagsForResource", "ecs:PutClusterCapacityProviders",
+        "ecs:CreateCluster", "ecs:DeleteCluster", "ecs:DescribeClusters", "ecs:ListTagsForResource", "ecs:PutClusterCapacityProviders",
         "ecs:TagResource", "ecs:UntagResource", "ecs:UpdateCluster",
       ]
       Resource = [
@@ -87,9 +87,9 @@ locals {
     },
     {
       # ECS knows no resources for these.
-      Sid      = "ClustersAndDefinitions"
+      Sid      = "Definitions"
       Effect   = "Allow"
-      Action   = ["ecs:CreateCluster", "ecs:DeregisterTaskDefinition", "ecs:DescribeTaskDefinition"]
+      Action   = ["ecs:DeregisterTaskDefinition", "ecs:DescribeTaskDefinition"]
       Resource = "*"
     },
     {
@@ -158,7 +158,7 @@ locals {
       Sid    = "Notifications"
       Effect = "Allow"
       Action = [
-        "sns:CreateTopic", "sns:DeleteTopic", "sns:GetSubscriptionAttributes", "sns:GetTopicAttributes",
+        "sns:CreateTopic", "sns:DeleteTopic", "sns:GetTopicAttributes",
         "sns:ListTagsForResource", "sns:SetTopicAttributes", "sns:Subscribe", "sns:TagResource", "sns:UntagResource",
       ]
       Resource = "arn:${local.partition}:sns:${local.any}:nightlatch-*"
@@ -166,7 +166,7 @@ locals {
     {
       Sid      = "EndSubscriptions"
       Effect   = "Allow"
-      Action   = "sns:Unsubscribe"
+      Action   = ["sns:GetSubscriptionAttributes", "sns:Unsubscribe"]
       Resource = "*"
     },
     {
@@ -307,7 +307,7 @@ resource "aws_iam_role" "deploy" {
 resource "aws_iam_policy" "deploy" {
   for_each = {
     data     = [for it in local.deploy_statements : it if contains(["State", "FindState", "Tables", "Artifacts", "EmptyArtifacts", "Logs", "FindLogs", "Parameter", "FindParameters", "Queue", "Notifications", "EndSubscriptions"], it.Sid)]
-    machines = [for it in local.deploy_statements : it if contains(["Machines", "CheckDefinitions", "Schedules", "Rule", "Cluster", "RegisterTaskDefinitions", "ClustersAndDefinitions", "Alarms", "Dashboard"], it.Sid)]
+    machines = [for it in local.deploy_statements : it if contains(["Machines", "CheckDefinitions", "Schedules", "Rule", "Cluster", "RegisterTaskDefinitions", "Definitions", "Alarms", "Dashboard"], it.Sid)]
     roles    = [for it in local.deploy_statements : it if contains(["Roles", "RolesPermissions", "OperatorPolicy", "HandRolesOver"], it.Sid)]
     network  = local.network_statements
   }

@@ -31,15 +31,25 @@ def configuration(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def documents(configuration: Path, tmp_path_factory: pytest.TempPathFactory) -> Documents:
     """Every policy and definition of the module's fullest plan."""
 
-    def make(folder: Path) -> None:
-        module = Terraform(configuration / "terraform" / "modules" / "batch", configuration)
-        said = module.run("test", "-json", "-verbose", "-filter=tests/fullest.tftest.hcl")
-        for line in said.splitlines():
-            event = json.loads(line)
-            if event["type"] == "test_plan":
-                changes = event["test_plan"]["resource_changes"]
-                planned = {it["address"]: it["change"]["after"] for it in changes}
-                (folder / "planned.json").write_text(json.dumps(planned), encoding="utf-8")
+    return _planned(configuration, tmp_path_factory, "modules/batch", "fullest")
 
-    folder = once_per_run(tmp_path_factory, "documents", make)
+
+@pytest.fixture(scope="session")
+def bootstrap_documents(configuration: Path, tmp_path_factory: pytest.TempPathFactory) -> Documents:
+    """Every policy of the bootstrap's plan."""
+    return _planned(configuration, tmp_path_factory, "bootstrap", "plan")
+
+
+def _planned(configuration: Path, factory: pytest.TempPathFactory, module: str, test: str) -> Documents:
+    """The resources of the first run of a module's test file."""
+
+    def make(folder: Path) -> None:
+        terraform = Terraform(configuration / "terraform" / module, configuration)
+        said = terraform.run("test", "-json", "-verbose", f"-filter=tests/{test}.tftest.hcl")
+        plan = next(it for it in map(json.loads, said.splitlines()) if it["type"] == "test_plan")
+        changes = plan["test_plan"]["resource_changes"]
+        planned = {it["address"]: it["change"]["after"] for it in changes}
+        (folder / "planned.json").write_text(json.dumps(planned), encoding="utf-8")
+
+    folder = once_per_run(factory, f"planned-{module.replace('/', '-')}", make)
     return Documents(json.loads((folder / "planned.json").read_text(encoding="utf-8")))

@@ -66,6 +66,16 @@ def test_no_action_has_a_star_and_no_resource_that_could_be_narrower(documents: 
     assert _wrong_stars(documents.permissions()) == []
 
 
+def test_the_deploy_role_is_as_narrow_as_its_actions_allow(bootstrap_documents: Documents) -> None:
+    permissions = bootstrap_documents.permissions()
+
+    assert len(permissions) == 4
+    assert _wrong_stars(permissions) == []
+    # Who writes the bucket's policy (encrypted transport only) could write one that lets it read: known, and
+    # fenced to the artifacts buckets.
+    assert [it for it in _serious(permissions) if "s3:PutBucketPolicy" not in it[2]] == []
+
+
 def test_wrong_stars_are_noticed(documents: Documents) -> None:
     planted: dict[str, Statements] = {
         "a": [{"Effect": "Allow", "Action": "dynamodb:*", "Resource": "arn:aws:dynamodb:r:1:table/t"}],
