@@ -8,22 +8,23 @@ import subprocess
 import tempfile
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from bench.engine_endpoint import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-CACHE = Path(__file__).resolve().parents[2] / ".cache" / "bench" / "dynalite"
+CACHE: Final = Path(__file__).resolve().parents[2] / ".cache" / "bench" / "dynalite"
 VERSION = "4.0.0"
 INSTALL_SECONDS = 120
 
 
 def installed() -> Path | str:
     """Its program, or why there is none."""
-    package = CACHE / "node_modules" / "dynalite"
-    described, program = package / "package.json", package / "cli.js"
+    package: Path = CACHE / "node_modules" / "dynalite"
+    described: Path = package / "package.json"
+    program: Path = package / "cli.js"
     if shutil.which("node") is None:
         return "there is no node"
     if described.exists() and json.loads(described.read_text())["version"] == VERSION:
@@ -32,7 +33,7 @@ def installed() -> Path | str:
     if npm is None:
         return "there is no npm"
     CACHE.mkdir(parents=True, exist_ok=True)
-    words = ["install", "--prefix", CACHE, "--no-audit", "--no-fund", "--loglevel=error"]
+    words = ["install", "--prefix", str(CACHE), "--no-audit", "--no-fund", "--loglevel=error"]
     try:
         done = subprocess.run(
             [npm, *words, f"dynalite@{VERSION}"],
