@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from nightlatch.catalog import declared_environments, load_catalog
 from nightlatch.local.terraform import Terraform
 from tests.support.terraform import ROOT
 
@@ -102,6 +103,12 @@ def test_each_environment_has_a_state_of_its_own() -> None:
     }
 
     assert keys == {f"nightlatch/{it}/terraform.tfstate" for it in ("dev", "stg", "prod")}
+
+
+@pytest.mark.parametrize("file", sorted(FOLDER.rglob("jobs.yaml")), ids=lambda it: it.parent.name)
+def test_the_jobs_files_of_examples_and_tests_are_right(file: Path) -> None:
+    for environment in declared_environments(file):
+        assert load_catalog(file, environment).jobs
 
 
 def test_no_lock_file_for_one_platform_is_committed() -> None:
