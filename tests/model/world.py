@@ -78,6 +78,7 @@ class Scene:
         keys: for each run its run key, or None.
         attempts: how many tasks a run may start.
         faults: how often each fault may happen; see `FAULTS`.
+        most: how many may happen in all.
         without: rules that the processes leave out; see `tests/model/mutants.py`.
         rules: what operations do to items.
         promises: what is checked.
@@ -87,6 +88,7 @@ class Scene:
     keys: tuple[str | None, ...] = (None, None, None)
     attempts: int = 2
     faults: dict[str, int] = field(default_factory=dict)
+    most: int = 99
     without: frozenset[str] = frozenset()
     rules: Rules = sound_rules
     promises: frozenset[str] = ALL_PROMISES
@@ -109,10 +111,13 @@ class Processes:
     def __init__(self, scene: Scene) -> None:
         self._scene = scene
         self._without = scene.without
+        self._all_faults = sum(scene.faults.values())
         self.items = Items(scene.rules, scene.promises)
 
     def _may(self, world: World, fault: str) -> bool:
-        return world.left[FAULTS.index(fault)] > 0
+        if world.left[FAULTS.index(fault)] == 0:
+            return False
+        return self._all_faults - sum(world.left) < self._scene.most
 
     def _spend(self, world: World, fault: str) -> World:
         place = FAULTS.index(fault)
