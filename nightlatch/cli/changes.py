@@ -10,6 +10,7 @@ from nightlatch.cli.times import span
 if TYPE_CHECKING:
     from nightlatch.operations.attempts import Attempt
     from nightlatch.operations.container_logs import Progress
+    from nightlatch.operations.fan_outs import FanOut, ShardFailure
     from nightlatch.operations.observation import Observation
 
 _STEP_PERCENT = 10
@@ -37,6 +38,20 @@ def attempt_text(attempt: Attempt, now_seconds: float) -> str:
     return f"{attempt.result.replace('_', ' ')} after {span(now_seconds)}{code}{reason}"
 
 
+def fan_out_text(fan_out: FanOut, now_seconds: float) -> str:
+    """How a fan-out stands: ``running for 12 s: 5 of 8 shards done, 2 running``."""
+    word = "running for" if fan_out.status == "running" else f"{fan_out.status} after"
+    return f"{word} {span(now_seconds)}: {fan_out.words}"
+
+
+def shard_failure_text(failure: ShardFailure) -> str:
+    """Why a shard failed: ``shard 7 failed after 3 attempts, exit_75: exit code 75``."""
+    who = "a shard" if failure.index is None else f"shard {failure.index}"
+    tries = f" after {failure.attempts} attempts" if (failure.attempts or 0) > 1 else ""
+    why = ": ".join(part for part in (failure.failure_class, failure.reason) if part)
+    return f"{who} failed{tries}" + (f", {why}" if why else "")
+
+
 @dataclass
 class Changes:
     """Remembers what was said, and says what is new."""
@@ -45,10 +60,11 @@ class Changes:
     _phase: str = ""
     _token: int | None = None
     _mark: tuple[object, ...] = ()
+    _fan_outs: dict[tuple[str, str], tuple[object, ...]] = field(default_factory=dict)
 
     def of(self, seen: Observation) -> list[str]:
         """The lines for an observation, given all before it."""
-        lines = [*self._lock(seen), *self._steps(seen), *self._progress(seen)]
+        lines = [*self._lock(seen), *self._steps(seen), *self._shards(seen), *self._progress(seen)]
         if seen.run.running and not seen.attempts and seen.phase != self._phase:
             lines.append(seen.phase)
         self._phase = seen.phase
@@ -81,10 +97,24 @@ class Changes:
             lines.append(f"step {attempt.step}, attempt {attempt.number}: {attempt_text(attempt, seconds)}")
         return lines
 
+    def _shards(self, seen: Observation) -> list[str]:
+        lines = []
+        for fan_out in seen.fan_outs:
+            key = (fan_out.step, fan_out.started_at.isoformat())
+            state = (fan_out.status, fan_out.succeeded, fan_out.failed)
+            if self._fan_outs.get(key) == state or not fan_out.shards:
+                continue
+            self._fan_outs[key] = state
+            seconds = ((fan_out.ended_at or seen.at) - fan_out.started_at).total_seconds()
+            lines.append(f"step {fan_out.step}: {fan_out_text(fan_out, seconds)}")
+            if fan_out.status != "running":
+                lines += [f"  {shard_failure_text(failure)}" for failure in fan_out.failures]
+        return lines
+
     def _progress(self, seen: Observation) -> list[str]:
         progress, attempt = seen.progress, seen.attempt
-        if progress is None or attempt is None:
-            return []
+        if progress is None or attempt is None or seen.fan_out is not None:
+            return []  # of a fan-out the shards are told
         tenth = progress.percent // _STEP_PERCENT if progress.percent is not None else progress.done
         mark = (attempt.task_arn, progress.phase, tenth)
         if mark == self._mark:

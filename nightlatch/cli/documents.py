@@ -17,6 +17,7 @@ def run_document(seen: Observation) -> dict[str, Any]:
         "at": plain(seen.at),
         "phase": seen.phase,
         "attempts": plain(seen.attempts),
+        "fan_outs": plain(seen.fan_outs),
         "progress": plain(seen.progress),
         "lock": plain(seen.lock),
     }

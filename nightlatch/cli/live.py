@@ -11,7 +11,7 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
-from nightlatch.cli.changes import Changes, attempt_text, progress_text
+from nightlatch.cli.changes import Changes, attempt_text, fan_out_text, progress_text, shard_failure_text
 from nightlatch.cli.documents import run_document
 from nightlatch.cli.output import STYLES
 from nightlatch.cli.settings import Format
@@ -136,6 +136,15 @@ def _attempts(seen: Observation) -> RenderableType:
             Text(f"attempt {attempt.number}", style="dim"),
             Text(attempt_text(attempt, seconds), style=STYLES.get(attempt.result, "")),
         )
+    for fan_out in seen.fan_outs:
+        seconds = ((fan_out.ended_at or seen.at) - fan_out.started_at).total_seconds()
+        table.add_row(
+            Text(f"  {fan_out.step}"),
+            Text("shards", style="dim"),
+            Text(fan_out_text(fan_out, seconds), style=STYLES.get(fan_out.status, "")),
+        )
+        for failure in fan_out.failures:
+            table.add_row(Text(""), Text(""), Text(shard_failure_text(failure), style=STYLES["failed"]))
     return table
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from nightlatch.operations.runs import as_object
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from nightlatch.operations.deployment import Deployment
 
@@ -65,11 +65,13 @@ class Trail:
         attempts: In the order in which they were started.
         state: The state that was entered last and not left.
         events: How many events the history has; Step Functions ends an execution at 25,000.
+        map_runs: ARNs of the map runs that it started, one for each fan-out.
     """
 
     attempts: tuple[Attempt, ...]
     state: str | None
     events: int
+    map_runs: tuple[str, ...] = ()
 
     @property
     def current(self) -> Attempt | None:
@@ -126,7 +128,12 @@ class HistoryReader:
             self._unbroken += 1
 
 
-def trail(events: Iterable[dict[str, Any]]) -> Trail:
+def _map_runs(events: Iterable[dict[str, Any]]) -> tuple[str, ...]:
+    started = [event for event in events if event["type"] == "MapRunStarted"]
+    return tuple(str(event["mapRunStartedEventDetails"]["mapRunArn"]) for event in started)
+
+
+def trail(events: Sequence[dict[str, Any]]) -> Trail:
     """The trail that a history's events tell, oldest first."""
     attempts: dict[int, Attempt] = {}
     origin: dict[int, int] = {}
@@ -154,7 +161,7 @@ def trail(events: Iterable[dict[str, Any]]) -> Trail:
                     attempts[key] = replace(attempt, result=_CLOSINGS.get(kind, "stopped"), ended_at=at)
         if scheduled is not None and not kind.endswith(("StateEntered", "StateExited")):
             origin[number] = scheduled
-    return Trail(tuple(attempts.values()), state, count)
+    return Trail(tuple(attempts.values()), state, count, _map_runs(events))
 
 
 def _starts_container(event: dict[str, Any]) -> bool:

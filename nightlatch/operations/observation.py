@@ -7,9 +7,10 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from nightlatch.operations.attempts import Attempt, HistoryReader
+from nightlatch.operations.attempts import Attempt, HistoryReader, Trail
 from nightlatch.operations.container_logs import LogLine, LogReader, Progress, ProgressMeter
 from nightlatch.operations.executions import read_run
+from nightlatch.operations.fan_outs import FanOut, FanOutReader
 from nightlatch.operations.locks import LockStatus, read_lock
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ class Observation:
     Attributes:
         phase: What it does, in a few words: the state, or that it waits for its lock.
         lines: Log lines since the look before.
+        fan_outs: The steps that ran, or run, once for each shard.
     """
 
     at: datetime
@@ -40,6 +42,12 @@ class Observation:
     progress: Progress | None
     lock: LockStatus | None
     lines: tuple[LogLine, ...] = ()
+    fan_outs: tuple[FanOut, ...] = ()
+
+    @property
+    def fan_out(self) -> FanOut | None:
+        """The fan-out that is running now."""
+        return next((it for it in reversed(self.fan_outs) if it.status == "running"), None)
 
     @property
     def attempt(self) -> Attempt | None:
@@ -65,6 +73,7 @@ class Watcher:
         self._lock_key = lock_key
         self._history = HistoryReader(deployment, run.execution_arn)
         self._logs = LogReader(deployment, run.job, tail=None if all_lines else _PROGRESS_TAIL)
+        self._fan_outs = FanOutReader(deployment, run.job)
         self._meters: dict[str, ProgressMeter] = {}
         self._quiet: set[str] = set()
 
@@ -76,16 +85,19 @@ class Watcher:
         trail = self._history.read()
         lock = read_lock(self._deployment, self._lock_key) if self._lock_key else None
         lines = self._read_lines(trail.attempts)
+        fan_outs = self._fan_outs.read(trail.map_runs)
+        fanning = next((it for it in reversed(fan_outs) if it.status == "running"), None)
         newest = trail.last
         meter = self._meters.get(newest.task_id or "") if newest else None
         return Observation(
             at=self._deployment.now(),
             run=self._run,
             attempts=trail.attempts,
-            phase=_phase(self._run, trail.state, trail.current, lock),
-            progress=meter.latest if meter else None,
+            phase=_phase(self._run, trail, lock, fanning),
+            progress=self._fan_outs.progress(fanning) if fanning else meter.latest if meter else None,
             lock=lock,
             lines=tuple(lines),
+            fan_outs=fan_outs,
         )
 
     def _read_lines(self, attempts: tuple[Attempt, ...]) -> list[LogLine]:
@@ -103,14 +115,17 @@ class Watcher:
         return sorted(found, key=lambda line: line.at)
 
 
-def _phase(run: Run, state: str | None, current: Attempt | None, lock: LockStatus | None) -> str:
+def _phase(run: Run, trail: Trail, lock: LockStatus | None, fanning: FanOut | None) -> str:
+    current = trail.current
     if not run.running:
         return run.outcome.value
+    if fanning is not None:
+        return f"step {fanning.step}: {fanning.words}"
     if current is not None:
         return f"step {current.step}" if current.task_arn else f"step {current.step}: starting a container"
     if lock is not None and lock.held and lock.owner != run.execution_arn:
         return "waiting for the lock"
-    return state or "starting"
+    return trail.state or "starting"
 
 
 def follow(

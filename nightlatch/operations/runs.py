@@ -63,6 +63,8 @@ class Run:
         requested_reason: Why the operator started it, in the operator's words.
         failure_class: One of the failure classes of jobs.yaml's `retry`, when it failed.
         error: The error Step Functions reports, for example ``Nightlatch.LockHeld``.
+        series: Under which name its checkpoints and shards lie: its scheduled time, or the first run of the
+            redrives that it belongs to.
     """
 
     job: str
@@ -83,6 +85,7 @@ class Run:
     attempt_count: int | None = None
     held_by: HeldBy | None = None
     error: str | None = None
+    series: str | None = None
 
     @property
     def running(self) -> bool:
@@ -162,6 +165,8 @@ def from_execution(job: str, described: Mapping[str, Any]) -> Run:
         attempt_count=_whole(result.get("attempts")),
         held_by=_held_by(result.get("held_by")),
         error=error,
+        # As the state machine chooses it.
+        series=given.get("scheduled_time") or given.get("resume_of") or described["name"],
     )
 
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 NAME_LIMIT = 80
 _NAME = re.compile(r"[0-9A-Za-z_-]+\Z")
 # What must be equal for two requests with one id to be one request. Who asked and why may differ.
-_IDENTITY = ("params", "on_conflict", "max_wait_seconds", "resume_from")
+_IDENTITY = ("params", "on_conflict", "max_wait_seconds", "resume_from", "resume_of")
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,7 @@ class StartRequest:
         on_conflict: What to do when another run holds the lock; None leaves it to the job.
         max_wait_seconds: How long to wait for the lock at most, under `wait`.
         resume_from: The step to begin with; those before it are not run.
+        resume_of: Under which name the run to go on with kept its checkpoints and shards.
         request_id: Names this request, so that repeating it starts nothing twice.
     """
 
@@ -45,6 +46,7 @@ class StartRequest:
     on_conflict: str | None = None
     max_wait_seconds: int | None = None
     resume_from: str | None = None
+    resume_of: str | None = None
     request_id: str | None = None
     reason: str | None = None
     requested_by: str | None = None
@@ -97,6 +99,7 @@ def plan_start(deployment: Deployment, request: StartRequest) -> StartPlan:
         "on_conflict": request.on_conflict,
         "max_wait_seconds": request.max_wait_seconds,
         "resume_from": request.resume_from,
+        "resume_of": request.resume_of,
     }
     return StartPlan(
         state_machine_arn=deployment.installation.machine_arn(request.job),

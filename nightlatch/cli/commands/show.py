@@ -8,7 +8,7 @@ import typer
 from nightlatch.cli import tree
 from nightlatch.cli.arguments import complete_job
 from nightlatch.cli.attendance import lock_key
-from nightlatch.cli.changes import attempt_text, progress_text
+from nightlatch.cli.changes import attempt_text, fan_out_text, progress_text, shard_failure_text
 from nightlatch.cli.commands.history import run_note
 from nightlatch.cli.commands.jobs import lock_text, next_text
 from nightlatch.cli.documents import run_document
@@ -162,6 +162,13 @@ def run_view(invocation: Invocation, seen: Observation) -> None:
         out.line(
             f"  {attempt.step} {attempt.number}  {attempt_text(attempt, seconds)}  {_task(attempt.task_id)}"
         )
+    if seen.fan_outs:
+        out.heading("shards")
+    for fan_out in seen.fan_outs:
+        seconds = ((fan_out.ended_at or seen.at) - fan_out.started_at).total_seconds()
+        out.line(f"  {fan_out.step}  {fan_out_text(fan_out, seconds)}")
+        for failure in fan_out.failures:
+            out.line(f"    {shard_failure_text(failure)}")
 
 
 def _task(task_id: str | None) -> str:

@@ -163,6 +163,7 @@ def redrive(
         on_conflict=_policy(on_conflict, wait_lock),
         max_wait_seconds=None if wait_lock is None else parse_duration(wait_lock, "--wait-lock"),
         resume_from=step,
+        resume_of=full.series or before.run,
         request_id=request_id,
         reason=reason or f"redrive of {before.run}",
         requested_by=operator_name(),
