@@ -24,6 +24,7 @@ OPERATIONS = {
     ("job", "Contend/TakeOverAsHead"): "take_over_as_head",
     ("job", "Contend/Enqueue"): "enqueue",
     ("job", "Contend/Leave"): "leave",
+    ("janitor", "CleanLocks/CleanLock/Revoke"): "re_arm",
     ("janitor", "CleanLocks/CleanLock/Free"): "release_by_fence",
     ("janitor", "CleanLocks/CleanLock/HandOff"): "hand_off",
     ("janitor", "CleanLocks/CleanLock/DropHead"): "drop_head",

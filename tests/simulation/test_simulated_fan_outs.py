@@ -327,5 +327,24 @@ def test_a_map_run_that_outlives_its_lock_starts_nothing_more() -> None:
     simulate(story)
 
 
+def test_the_janitor_revokes_the_grant_before_it_looks_for_containers() -> None:
+    async def story(world: World) -> None:
+        add_job(world)
+        acting(world, lambda _it: Behaviour(work_seconds=FOREVER, provision_seconds=200))
+        run = world.start("run-1")
+        await world.until(lambda: len(shard_tasks(world)) == 3)
+        grant = shard_tasks(world)[0]["NIGHTLATCH_GRANT"]
+        world.executions.stop(run.arn)
+        await run.ended.wait()
+        await world.until(lambda: world.holder() is None)
+        assert world.locks.operations[-2:] == ["re_arm", "release_by_fence"]
+        last = world.locks.items["articles"].last
+        assert last is not None
+        assert last.grant != grant
+        assert world.ecs.alive() == []
+
+    simulate(story, engine=Engine(on_task_timeout="abandon", on_abort="abandon"))
+
+
 def vars_of(item: Any) -> dict[str, Any]:
     return {name: getattr(item, name) for name in item.__dataclass_fields__}
