@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
-from moto import mock_aws
 from moto.events.models import EventPattern
 
 from nightlatch.catalog import job_settings, load_catalog
@@ -16,6 +15,7 @@ from nightlatch.local.provision import Change, provision
 from nightlatch.local.provision_definitions import machine_values
 from statemachine import render_job
 from tests.support.jobs_file import write_jobs
+from tests.support.own_account import mocked_aws
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,7 +50,7 @@ PREFIX = "nightlatch-dev"
 
 @pytest.fixture
 def session() -> Iterator[boto3.Session]:
-    with mock_aws():
+    with mocked_aws():
         yield boto3.Session("made-up", "made-up", region_name="ap-northeast-1")
 
 

@@ -9,7 +9,6 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import boto3
-from moto import mock_aws
 
 from lock.client import LockTable
 from lock.model import Kind
@@ -19,6 +18,7 @@ from nightlatch.local.provision import provision
 from nightlatch.operations.clients import Clients
 from nightlatch.operations.deployment import Deployment
 from tests.support.jobs_file import write_jobs
+from tests.support.own_account import mocked_aws
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -132,7 +132,7 @@ def _clients() -> Clients:
 @contextmanager
 def moto_environment(folder: Path, jobs: str = JOBS) -> Iterator[Environment]:
     """Environment `dev` in moto, provisioned from a jobs file."""
-    with mock_aws():
+    with mocked_aws():
         catalog = load_catalog(write_jobs(folder, jobs), "dev")
         clients = _clients()
         installation = Installation.conventional("dev", ACCOUNT, REGION)

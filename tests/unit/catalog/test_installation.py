@@ -4,9 +4,9 @@ import json
 
 import boto3
 import pytest
-from moto import mock_aws
 
 from nightlatch.installation import Installation, InstallationError
+from tests.support.own_account import mocked_aws
 
 
 def _installation() -> Installation:
@@ -66,7 +66,7 @@ def test_a_parameter_that_cannot_be_understood_is_refused(text: str, code: str) 
 
 
 def test_load_reads_the_parameter_and_says_when_there_is_none() -> None:
-    with mock_aws():
+    with mocked_aws():
         session = boto3.Session("made-up", "made-up", region_name="ap-northeast-1")
         it = _installation()
         session.client("ssm").put_parameter(Name=it.parameter_name(), Value=it.to_json(), Type="String")
