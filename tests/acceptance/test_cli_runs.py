@@ -160,7 +160,8 @@ def test_logs_follow_a_run_to_its_end(desk: Desk) -> None:
 
 def test_stop_is_graceful_and_records_who_and_why(desk: Desk) -> None:
     run = desk.run_id("stopped")
-    until(lambda: desk.lock("stopped").get("holder", {}).get("M", {}).get("task_arn"), "the claim")
+    # Its first line shows that the job itself is at work, not only the runtime that claimed for it.
+    until(lambda: "parameters" in desk.cli("logs", run, expect=None).stdout, "the job to work")
 
     done = desk.cli_json("stop", run, "--reason", "wrong day", "--yes")
 
