@@ -414,7 +414,7 @@ _SETTINGS = settings(
 # A run takes seconds; a failing one is shrunk for minutes, and the story is worth the wait.
 TestWithoutRetries = pytest.mark.timeout(600)(WithoutRetries.TestCase)
 TestWithoutRetries.settings = _SETTINGS
-# Known and open: with the SDK's retries on, some random runs end in a broken promise that is not explained yet.
+# Known and open: with retries on, some random runs end in a broken promise that is not explained yet.
 TestWithRetries = pytest.mark.xfail(strict=False, reason="an unexplained story with retries on")(
     pytest.mark.timeout(600)(WithRetries.TestCase)
 )
