@@ -112,6 +112,7 @@ _EVENTS: Mapping[str, Callable[[Values], events.Event]] = {
 _OPERATIONS = {
     (found.update, found.condition): (name, found) for name, found in EXPRESSIONS.items() if name in _EVENTS
 }
+_GIVES_BACK = {"release", "release_by_fence", "hand_off"}
 
 
 class LockTable:
@@ -121,9 +122,13 @@ class LockTable:
         items: by key.
         writes: how many update requests arrived, refused ones included.
         operations: their names in order.
+
+    Args:
+        on_given_back: is told the key of a lock that its holder, or somebody for it, gave back.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, on_given_back: Callable[[str], None] = lambda _key: None) -> None:
+        self._on_given_back = on_given_back
         self.items: dict[str, LockItem] = {}
         self.writes = 0
         self.operations: list[str] = []
@@ -142,6 +147,8 @@ class LockTable:
             raise ConditionFailedError
         assert reply.item is not None
         self.items[key] = reply.item
+        if name in _GIVES_BACK:
+            self._on_given_back(key)
         return {"Attributes": reply.item.encode()} if request.get("ReturnValues") == "ALL_NEW" else {}
 
     def _apply(self, key: str, event: events.Event, values: Values) -> Reply:

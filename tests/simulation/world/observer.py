@@ -54,6 +54,16 @@ class Observer:
         """A container worked past its deadline and the stop grace."""
         self._violate(f"{task} worked {seconds:.0f} s past its deadline and grace")
 
+    def given_back(self, key: str) -> None:
+        """A lock became free, or the next one's. Nobody may be at work behind it any more."""
+        if inside := sorted(self._inside.get(key, ())):
+            self._violate(f"lock {key} was given back while {', '.join(inside)} worked")
+
+    def succeeded(self, key: str, run: str, *, still_held: bool) -> None:
+        """A run ended well. No event calls the janitor for it, so it must have given its lock back itself."""
+        if still_held:
+            self._violate(f"{run} ended well and kept lock {key}")
+
     def working(self) -> list[str]:
         """The tasks that work now."""
         return sorted(task for inside in self._inside.values() for task in inside)

@@ -71,7 +71,7 @@ class World:
         self.faults = faults
         self.timeline = Timeline(self.clock.now)
         self.observer = Observer(self.timeline)
-        self.locks = LockTable()
+        self.locks = LockTable(self.observer.given_back)
         self.runs = RunsTable()
         self.shards = Shards()
         self.behaviours: list[Behaviour] = []
@@ -225,7 +225,13 @@ class World:
 
     def _ended(self, execution: Execution) -> None:
         job = execution.machine.removeprefix(f"{PREFIX}-")
-        if job not in self.jobs or execution.status == "SUCCEEDED" or self.services.control_plane_is_down:
+        if job not in self.jobs:
+            return
+        if execution.status == "SUCCEEDED":
+            key = self.jobs[job]["lock_key"]
+            self.observer.succeeded(key, execution.name, still_held=self.holder(key) == execution.name)
+            return
+        if self.services.control_plane_is_down:
             return
         detail = {
             "executionArn": execution.arn,
