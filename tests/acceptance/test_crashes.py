@@ -9,10 +9,10 @@ import threading
 from typing import TYPE_CHECKING
 
 import botocore.exceptions
-import psutil
 import pytest
 
 from tests.support.installation import Installation, until
+from tests.support.processes import is_alive
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -65,12 +65,12 @@ def test_after_a_crash_the_run_is_aborted_its_processes_are_gone_and_the_next_ru
     before = [event["pid"] for event in house.events(JOB) if event["event"] == "start"]
     if also_the_job:
         for pid in before:
-            if psutil.pid_exists(pid):
+            if is_alive(pid):
                 os.kill(pid, signal.SIGKILL)
 
     house.up()
 
-    until(lambda: not any(map(psutil.pid_exists, before)), "the orphaned processes to be reaped")
+    until(lambda: not any(map(is_alive, before)), "the orphaned processes to be reaped")
     until(lambda: house.lock_is_free(JOB), "the janitor to free the lock")
     shown = house.cli_json("show", run)
     assert shown["outcome"] == "stopped"

@@ -14,6 +14,7 @@ import psutil
 import pytest
 
 from tests.support.installation import until
+from tests.support.processes import is_alive
 
 if TYPE_CHECKING:
     from tests.support.installation import Installation
@@ -64,7 +65,7 @@ def wait_for_outcomes(house: Installation, job: str, count: int) -> list[str]:
 
 
 def alive(events: list[dict[str, Any]]) -> list[int]:
-    return [event["pid"] for event in events if psutil.pid_exists(event["pid"])]
+    return [event["pid"] for event in events if is_alive(event["pid"])]
 
 
 def test_a_normal_night_runs_both_steps_and_leaves_the_lock_free(house: Installation) -> None:
@@ -148,7 +149,7 @@ def test_the_policy_replace_stops_the_holder_first(house: Installation) -> None:
     replacing = house.start_cli("run", job, "--wait", "-o", "json")
     new = house.started(job, 2)[-1]
 
-    assert not psutil.pid_exists(old["pid"])
+    assert not is_alive(old["pid"])
     assert new["token"] > old["token"]
     house.gate(job).touch()
     told, _ = replacing.communicate(timeout=60)
@@ -228,7 +229,7 @@ def test_a_hang_is_ended_and_the_lock_is_free_only_after_every_process_is_gone(
     _, talk = running.communicate(timeout=60)
 
     assert running.returncode == 9, talk
-    assert not psutil.pid_exists(start["pid"])
+    assert not is_alive(start["pid"])
     assert outcomes(house, job) == ["timed_out"]
     house.assert_never_two_at_once(job)
 
@@ -260,7 +261,7 @@ def test_a_stopped_run_ends_its_processes_frees_its_lock_and_keeps_who_and_why(h
     running.communicate(timeout=60)
 
     assert running.returncode == 10
-    assert not psutil.pid_exists(start["pid"])
+    assert not is_alive(start["pid"])
     assert wait_for_outcomes(house, "stopped", 1) == ["stopped"]
     until(lambda: house.lock_is_free("stopped"), "the lock to be free")
     assert "wrong day" in house.cli("show", start["run"]).stdout

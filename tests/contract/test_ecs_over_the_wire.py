@@ -7,11 +7,11 @@ import time
 import uuid
 from typing import TYPE_CHECKING, Any
 
-import psutil
 import pytest
 
 from tests.support.local_aws import REGION, LocalAws
 from tests.support.local_ecs import NETWORK, definition, python
+from tests.support.processes import is_alive
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -101,7 +101,7 @@ def test_kill_9_of_the_server_loses_no_line_and_leaves_no_process(
 
     assert task["stoppedReason"].startswith("The local AWS restarted")
     (mark,) = marks.glob("pid-*")
-    assert not psutil.pid_exists(int(mark.name.removeprefix("pid-")))
+    assert not is_alive(int(mark.name.removeprefix("pid-")))
     # At least once and in order: a batch may have been sent again, but no line is missing.
     wanted = [f"line {number}" for number in range(2000)]
     eventually(lambda: set(lines(own_local_aws, name, arn)) >= set(wanted))

@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import boto3
 from ruamel.yaml import YAML
 
+from tests.support.processes import is_alive
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -145,7 +147,7 @@ class Installation:
         """kill -9 of the local AWS: no warning, no farewell."""
         pid = self.endpoint()["pid"]
         os.kill(pid, signal.SIGKILL)
-        until(lambda: not Path(f"/proc/{pid}").exists() or _is_zombie(pid), f"process {pid} to be gone")
+        until(lambda: not is_alive(pid), f"process {pid} to be gone")
 
     def client(self, service: str) -> Any:
         return boto3.client(
@@ -188,10 +190,3 @@ class Installation:
 
         assert [event for event in events if event["event"] == "overlap"] == []
         assert tokens == sorted(set(tokens)), "fencing tokens must strictly grow"
-
-
-def _is_zombie(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "Z"
-    except FileNotFoundError:
-        return True

@@ -8,10 +8,10 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
-import psutil
 import trio
 
 from tests.support.local_ecs import RecordedLogs, python, serving, until
+from tests.support.processes import is_alive
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -65,7 +65,7 @@ def start_and_kill(state: Path, marks: Path, program: str, ready: int) -> str:
 
 def living(marks: Path) -> list[int]:
     pids = [int(path.name.removeprefix("pid-")) for path in marks.glob("pid-*")]
-    return [pid for pid in pids if psutil.pid_exists(pid) and psutil.Process(pid).status() != "zombie"]
+    return [pid for pid in pids if is_alive(pid)]
 
 
 def test_orphans_of_a_crash_are_reaped_before_their_task_is_stopped(tmp_path: Path) -> None:

@@ -6,13 +6,13 @@ import json
 import os
 from typing import TYPE_CHECKING, Any
 
-import psutil
 import pytest
 import trio
 import trio.testing
 
 from nightlatch.local.api_error import ApiError
 from tests.support.local_ecs import Serving, WallClock, container, python, run_request, serving, until
+from tests.support.processes import is_alive
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -51,13 +51,6 @@ def with_service(state: Path, body: Callable[[Serving], Awaitable[None]]) -> Non
             await body(service)
 
     trio.run(main)
-
-
-def alive(pid: int) -> bool:
-    try:
-        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
 
 
 def test_a_task_that_succeeds_tells_its_whole_life(tmp_path: Path) -> None:
@@ -221,7 +214,7 @@ def test_stopped_means_that_grandchildren_are_gone_too(tmp_path: Path) -> None:
         task = await service.run_to_end(python(LEAVES_GRANDCHILD, str(grandchild)))
 
         assert task["containers"][0]["exitCode"] == 0
-        assert not alive(int(grandchild.read_text()))
+        assert not is_alive(int(grandchild.read_text()))
 
     with_service(tmp_path, body)
 
