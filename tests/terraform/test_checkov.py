@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.support.checkov import checkov as checkov_program
 from tests.support.terraform import ROOT, copy_of_the_configuration
 
 if TYPE_CHECKING:
@@ -22,10 +23,7 @@ CONFIGURATION = ROOT / "terraform" / ".checkov.yaml"
 
 @pytest.fixture(scope="module")
 def checkov() -> str:
-    found = shutil.which(os.environ.get("CHECKOV", "checkov"))
-    if found is None:
-        pytest.skip("there is no checkov on PATH: uv tool install checkov, or pipx install checkov")
-    return found
+    return checkov_program()
 
 
 def _copy(folder: Path) -> Path:
