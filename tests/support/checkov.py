@@ -18,7 +18,7 @@ _FOLDER = ROOT / ".cache" / "checkov"
 
 
 def checkov() -> str:
-    """The program; `CHECKOV` names another one. Where it cannot be installed, the test is skipped and says so."""
+    """The program; `CHECKOV` names another one. A test that cannot install it is skipped and says so."""
     if given := os.environ.get("CHECKOV"):
         return given
     _FOLDER.parent.mkdir(exist_ok=True)

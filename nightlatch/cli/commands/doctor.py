@@ -33,8 +33,8 @@ def doctor(
 ) -> ExitCode:
     """Check everything a run needs, and name one fix for each fault. Ends with status 12 on a fault.
 
-    Packages, jobs file, endpoint, credentials, clock, tables, cluster, logs, machines, task definitions,
-    schedules, locks.
+    Packages, jobs file, endpoint, credentials, clock, tables, cluster, logs, machines (and whether they are
+    what the jobs file says), task definitions, images, roles, schedules, alarms and who hears them, locks.
     """
     found = [finding for finding in _examine(invocation) if not only or finding.check in only]
     columns: list[Column[Finding]] = [

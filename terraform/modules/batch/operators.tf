@@ -24,6 +24,37 @@ resource "aws_iam_policy" "operator" {
           ]
         },
         {
+          # This and the next four let `nightlatch doctor` look.
+          Sid      = "SeeTheWatchdog"
+          Effect   = "Allow"
+          Action   = "states:DescribeStateMachine"
+          Resource = local.machine_arns["watchdog"]
+        },
+        {
+          Sid      = "SeeRoles"
+          Effect   = "Allow"
+          Action   = "iam:GetRole"
+          Resource = "${local.arn.iam}:role/${local.prefix}-*"
+        },
+        {
+          Sid      = "SeeAlarms"
+          Effect   = "Allow"
+          Action   = "cloudwatch:DescribeAlarms"
+          Resource = "arn:${local.partition}:cloudwatch:${local.region}:${local.account}:alarm:*"
+        },
+        {
+          Sid      = "SeeWhoIsTold"
+          Effect   = "Allow"
+          Action   = "sns:ListSubscriptionsByTopic"
+          Resource = local.topic_arn
+        },
+        {
+          Sid      = "SeeImages"
+          Effect   = "Allow"
+          Action   = "ecr:DescribeImages"
+          Resource = "arn:${local.partition}:ecr:${local.region}:*:repository/*"
+        },
+        {
           Sid      = "SeeShards"
           Effect   = "Allow"
           Action   = ["states:DescribeMapRun", "states:ListExecutions"]
