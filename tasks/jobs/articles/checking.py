@@ -24,8 +24,8 @@ class Pictures(Protocol):
     def hosts(self) -> list[str]:
         """The hosts with pictures to check."""
 
-    def pending(self, host: str, after: int, limit: int) -> list[tuple[int, str]]:
-        """The next pictures of a host, as (id, url), with ids above `after`."""
+    def pending(self, host: str, after: int, limit: int) -> list[tuple[int, str, Finding | None]]:
+        """The next pictures of a host, as (id, url, what is known of it), with ids above `after`."""
 
 
 class Checker:
@@ -86,24 +86,26 @@ class Checker:
                 yield from self._give_up(host)
                 continue
             if not host.may_start(now):
-                if now < host.paused_until:
+                if now < host.may_start_at:
                     self._pause(host)
                 continue  # else it comes back when one of its requests ends
             work = self._next_of(host)
             if work is None:
                 continue
-            probe, ask = work
-            host.active += 1
+            probe, further = work
+            if further is None:
+                probe.both_ends = host.both_ends
+            ask = further or probe.start()
+            host.started(now)
             self._transport.start(ask, (probe, host))
             self._offer(host)
 
-    def _next_of(self, host: Host) -> tuple[Probe, Ask] | None:
+    def _next_of(self, host: Host) -> tuple[Probe, Ask | None] | None:
         if not host.waiting and not host.exhausted:
             rows = self._pictures.pending(host.name, host.after_id, _READ_AHEAD)
             host.exhausted = len(rows) < _READ_AHEAD
-            for number, url in rows:
-                probe = Probe(url, self._patience)
-                host.waiting.append((probe, probe.start()))
+            for number, url, known in rows:
+                host.waiting.append((Probe(url, self._patience, known), None))
                 host.after_id = number
         return host.waiting.popleft() if host.waiting else None
 
@@ -125,9 +127,11 @@ class Checker:
         else:
             host.failed(answer.trouble, probe.url, asked_at, now)
         outcome = probe.take(answer)
+        if not probe.both_ends:
+            host.both_ends = False
         if answer.status in _LESS:
             wanted = outcome.seconds if isinstance(outcome, Later) and outcome.for_host else 0.0
-            host.asked_for_less(now, wanted)
+            host.asked_for_less(now, wanted, asked_at)
         self._offer(host)
         if isinstance(outcome, Finding):
             return outcome
@@ -156,7 +160,7 @@ class Checker:
 
     def _pause(self, host: Host) -> None:
         self._queued.add(host.name)
-        heapq.heappush(self._paused, (host.paused_until, next(self._sequence), host))
+        heapq.heappush(self._paused, (host.may_start_at, next(self._sequence), host))
 
     def _seconds_to_wait(self) -> float:
         """Until something can be done: an answer, a second try, the end of a pause; or a look at `stop`."""

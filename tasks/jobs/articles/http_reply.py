@@ -8,8 +8,9 @@ from typing import Final
 _REASONS: Final = {
     200: "OK",
     206: "Partial Content",
-    302: "Found",
     301: "Moved Permanently",
+    302: "Found",
+    304: "Not Modified",
     403: "Forbidden",
     404: "Not Found",
     405: "Method Not Allowed",
@@ -19,6 +20,8 @@ _REASONS: Final = {
     503: "Service Unavailable",
 }
 _RANGE: Final = re.compile(r"bytes=(\d*)-(\d*)\Z")
+_TWO_RANGES: Final = re.compile(r"bytes=(\d*)-(\d*),\s*(\d*)-(\d*)\Z")
+_BOUNDARY: Final = "3d6b6a416f9b5"
 
 
 class Reply:
@@ -52,20 +55,45 @@ class Reply:
         return length
 
     async def send_range(self, body: bytes, headers: dict[str, str], asked: str) -> bool:
-        """A whole answer, or the part of it that was asked for (RFC 9110, 14.2; one range)."""
+        """A whole answer, or one or two parts of it as asked for (RFC 9110, 14.2)."""
         headers = {**headers, "Accept-Ranges": "bytes"}
+        two = _TWO_RANGES.match(asked)
+        if two is not None:
+            return await self._send_parts(
+                body, headers, [_bounds(two[at], two[at + 1], body) for at in (1, 3)]
+            )
         matched = _RANGE.match(asked)
         if matched is None or asked == "bytes=-":
             return await self.send(200, body, headers)
-        first = int(matched[1]) if matched[1] else max(0, len(body) - int(matched[2]))
-        last = min(int(matched[2]) if matched[1] and matched[2] else len(body) - 1, len(body) - 1)
+        first, last = _bounds(matched[1], matched[2], body)
         if first > last:
             return await self.send(416, b"", {"Content-Range": f"bytes */{len(body)}"})
         part = {"Content-Range": f"bytes {first}-{last}/{len(body)}"}
         return await self.send(206, body[first : last + 1], {**headers, **part})
+
+    async def _send_parts(self, body: bytes, headers: dict[str, str], bounds: list[tuple[int, int]]) -> bool:
+        """Several parts in one answer (RFC 9110, 14.6); all of it if the parts are not less."""
+        if any(first > last for first, last in bounds):
+            return await self.send(416, b"", {"Content-Range": f"bytes */{len(body)}"})
+        if sum(last - first + 1 for first, last in bounds) >= len(body):
+            return await self.send(200, body, headers)
+        kind = headers.get("Content-Type", "application/octet-stream")
+        pieces: list[bytes] = []
+        for first, last in bounds:
+            said = f"Content-Type: {kind}\r\nContent-Range: bytes {first}-{last}/{len(body)}"
+            pieces += [f"\r\n--{_BOUNDARY}\r\n{said}\r\n\r\n".encode("latin-1"), body[first : last + 1]]
+        pieces.append(f"\r\n--{_BOUNDARY}--\r\n".encode())
+        multipart = {"Content-Type": f"multipart/byteranges; boundary={_BOUNDARY}"}
+        return await self.send(206, b"".join(pieces), {**headers, **multipart})
 
     def reset(self) -> None:
         """Break the connection with RST."""
         held = self._writer.get_extra_info("socket")
         held.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
         self._writer.transport.abort()
+
+
+def _bounds(first: str, last: str, body: bytes) -> tuple[int, int]:
+    """First and last byte of one range; "" and a number are so many bytes of the end."""
+    begin = int(first) if first else max(0, len(body) - int(last or 0))
+    return begin, min(int(last) if first and last else len(body) - 1, len(body) - 1)

@@ -15,15 +15,18 @@ from sqlalchemy import Engine
 
 from tasks.contract import Assignment, exit_codes, variables
 from tasks.jobs.articles.address_guard import ALLOW_VARIABLE, AddressGuard
-from tasks.jobs.articles.checking import Checker
 from tasks.jobs.articles.database import Article, count_articles, open_database, stream_articles
 from tasks.jobs.articles.extraction import Reference, find_pictures
+from tasks.jobs.articles.finding_files import FindingFiles
+from tasks.jobs.articles.history import History
 from tasks.jobs.articles.host import Politeness
+from tasks.jobs.articles.picture_check import Means, Watch, check_in_processes
 from tasks.jobs.articles.probe import Patience
-from tasks.jobs.articles.report import History, write_report
-from tasks.jobs.articles.transport import Timeouts, Transport
+from tasks.jobs.articles.report import write_report
+from tasks.jobs.articles.thumbnails import MOST, PARTLY_THERE, fetch_thumbnails
+from tasks.jobs.articles.transport import Timeouts
 from tasks.jobs.articles.urls import Address, resolve
-from tasks.jobs.articles.work import FindingFiles, Work
+from tasks.jobs.articles.work import Work
 from tasks.jobs.program import (
     JobError,
     Parser,
@@ -36,11 +39,7 @@ from tasks.jobs.program import (
 )
 
 USER_AGENT: Final = "nightlatch-missing-images/1.0 (checks that an article's pictures are there)"
-# Findings are made safe when there are so many, or after so many seconds, whichever is first.
-_BATCH: Final = 500
-_BATCH_SECONDS: Final = 1.0
-# The deadline is the state machine's; we end this much before it, with the findings safe, to be continued.
-_BEFORE_DEADLINE: Final = 2.0
+_THUMBNAIL_SECONDS: Final = 20.0
 
 
 def extract(
@@ -66,39 +65,11 @@ def _pictures(article: Article) -> Iterator[tuple[Address, Reference]]:
             yield address, reference
 
 
-class Watch:
-    """Whether to stop: because of SIGTERM, or because the deadline is near."""
-
-    def __init__(self, request: StopRequest, deadline: float | None, grace: float) -> None:
-        self._request = request
-        self._ends_at = None if deadline is None else deadline - grace - _BEFORE_DEADLINE
-
-    def __call__(self) -> bool:
-        """Whether to stop now."""
-        return self._request.requested or self.deadline_is_near()
-
-    def deadline_is_near(self) -> bool:
-        """Whether there is just time enough to put things away."""
-        return self._ends_at is not None and time.time() >= self._ends_at
-
-
-def check(work: Work, files: FindingFiles, checker: Checker, progress: ProgressLines) -> None:
-    """Check what is left, making the findings safe in batches."""
-    counts = work.counts()
-    done, total = counts["checked"], counts["pictures"]
-    written = time.monotonic()
-    progress.show("check", done, total)
-    try:
-        for url, finding in checker.findings():
-            work.add_finding(url, finding.members())
-            done += 1
-            if files.add(url, finding) >= _BATCH or time.monotonic() - written >= _BATCH_SECONDS:
-                files.write()
-                written = time.monotonic()
-            progress.show("check", done, total)
-    finally:
-        files.write()
-    progress.show("check", done, total, last=True)
+def take_known(work: Work, history: History, fresh_after: float) -> None:
+    """Use what earlier nights found good: as it is while it is fresh, else to ask for a change only."""
+    fresh = sum(work.add_known(url, finding, fresh_after) for url, finding in history.known())
+    if fresh:
+        say(f"{fresh} pictures were good not long ago and are not asked for")
 
 
 def job(request: StopRequest) -> int:
@@ -117,15 +88,18 @@ def job(request: StopRequest) -> int:
         work = Work(Path(scratch, "work.sqlite"))
         extract(engine, work, progress, watch)
         engine.dispose()
+        history = History(Path(options.previous) if options.previous else None)
+        means = _means(options, guard)
         if not watch():
             resumed = sum(work.add_finding(url, finding) for url, finding in files.read())
             if resumed:
                 say(f"going on after {resumed} pictures that a former attempt checked")
-            _check_all(options, work, files, guard, progress, watch)
+            take_known(work, history, time.time() - options.fresh_for * 3600)
+            check_in_processes(work, files, checkpoint, means, options.processes, progress, watch)
         if watch():
             return _stopped(request)
-        history = History.read(Path(options.previous) if options.previous else None)
-        summary = write_report(work, output, history, _today(told))
+        thumbnails = _thumbnails(work, means, watch)
+        summary = write_report(work, output, history, _today(told), thumbnails)
         work.close()
     say(
         f"{summary['pictures']} pictures of {summary['articles']} articles: {summary['bad']} bad, "
@@ -144,27 +118,29 @@ def _work_directory() -> Iterator[str]:
             raise JobError(f"cannot write to {scratch}: {error}", exit_codes.CANNOT_WRITE) from None
 
 
-def _check_all(
-    options: argparse.Namespace,
-    work: Work,
-    files: FindingFiles,
-    guard: AddressGuard,
-    progress: ProgressLines,
-    watch: Watch,
-) -> None:
-    politeness = Politeness(connections=options.per_host, cooldown=options.cooldown)
-    patience = Patience(tries=options.tries, longest_pause=options.longest_pause)
-    timeouts = Timeouts(min(options.connect_timeout, options.timeout), options.timeout)
-    with Transport(guard, timeouts, USER_AGENT, options.concurrency) as transport:
-        checker = Checker(
-            work,
-            transport,
-            most=options.concurrency,
-            politeness=politeness,
-            patience=patience,
-            stop=watch,
-        )
-        check(work, files, checker, progress)
+def _means(options: argparse.Namespace, guard: AddressGuard) -> Means:
+    return Means(
+        guard,
+        Timeouts(min(options.connect_timeout, options.timeout), options.timeout),
+        USER_AGENT,
+        options.concurrency,
+        Politeness(
+            connections=options.per_host,
+            cooldown=options.cooldown,
+            rate=options.rate,
+            special=options.hosts,
+            wasted_seconds=options.host_budget,
+        ),
+        Patience(tries=options.tries, longest_pause=options.longest_pause),
+    )
+
+
+def _thumbnails(work: Work, means: Means, stop: Callable[[], bool]) -> dict[str, str]:
+    partly = list(work.with_verdicts(PARTLY_THERE, MOST))
+    if not partly:
+        return {}
+    with means.transport() as transport:
+        return fetch_thumbnails(partly, transport, _THUMBNAIL_SECONDS, stop)
 
 
 def _stopped(request: StopRequest) -> int:
@@ -199,6 +175,35 @@ def _parser() -> Parser:
         "--per-host", type=_positive, default=8, help="requests to one host at once (default: 8)"
     )
     parser.add_argument(
+        "--hosts",
+        type=_special,
+        default={},
+        metavar="HOST=N",
+        help="hosts with a number of their own, with commas, such as cdn.example.com=64",
+    )
+    parser.add_argument(
+        "--rate", type=_share, default=0.0, help="requests a second to one host (default 0: as they come)"
+    )
+    parser.add_argument(
+        "--host-budget",
+        type=_seconds,
+        default=1200.0,
+        help="seconds that a host's timeouts may take together (default: 1200)",
+    )
+    parser.add_argument(
+        "--processes",
+        type=_positive,
+        default=min(2, os.cpu_count() or 1),
+        help="processes that share the hosts (default: 2, or 1 on one core)",
+    )
+    parser.add_argument(
+        "--fresh-for",
+        type=_share,
+        default=12.0,
+        metavar="HOURS",
+        help="a picture that was good so recently is not asked for (default: 12)",
+    )
+    parser.add_argument(
         "--timeout", type=_seconds, default=20.0, help="seconds for a whole request (default: 20)"
     )
     parser.add_argument(
@@ -226,6 +231,20 @@ def _positive(text: str) -> int:
     if number < 1:
         raise argparse.ArgumentTypeError(f"{text} is less than 1")
     return number
+
+
+def _share(text: str) -> float:
+    number = float(text)
+    if not 0 <= number < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text} is less than 0")
+    return number
+
+
+def _special(text: str) -> dict[str, int]:
+    pairs = [entry.strip().rpartition("=") for entry in text.split(",") if entry.strip()]
+    if not all(host for host, _, _ in pairs):
+        raise argparse.ArgumentTypeError(f"{text!r} is not HOST=N")
+    return {host.lower(): _positive(number) for host, _, number in pairs}
 
 
 def _seconds(text: str) -> float:

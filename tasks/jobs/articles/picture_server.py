@@ -4,12 +4,14 @@
 
 prints one JSON line with its URL once it listens. Pages are served well; pictures misbehave in ways chosen by
 their path, so two runs see the same. ``/_truth`` tells what ought to be said of every picture below the root,
-``/kinds/KIND/PATH`` serves a picture with a chosen misbehaviour.
+``/kinds/KIND/PATH`` serves a picture with a chosen misbehaviour, ``/_asked`` tells how often pictures were
+asked for, how many of the answers were "not modified", and how many requests were being answered at once.
 """
 
 import argparse
 import asyncio
 import contextlib
+import hashlib
 import json
 import mimetypes
 import signal
@@ -31,6 +33,7 @@ _PAGE: Final = b"<!DOCTYPE html><html><title>Sorry</title><p>We looked everywher
 _BLOCK: Final = 1 << 18
 _TLS_HANDSHAKE: Final = b"\x16"
 _LONGEST_REQUEST: Final = 32_768
+_MOST_HOSTS: Final = 254
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,26 +63,30 @@ class PictureServer:
         self._root = root.resolve()
         self._manner = manner
         self._asked: dict[str, int] = {}
+        self._requests = self._unchanged = self._at_once = self._most_at_once = 0
         self._connections: set[asyncio.Task[None]] = set()
-        self._server: asyncio.Server | None = None
+        self._servers: list[asyncio.Server] = []
         # Bound and never listening: connections to it are refused for as long as we live.
         self._closed_port = socket.socket()
         self.url = ""
 
-    async def start(self, port: int) -> None:
-        """Listen on `port` (0: a free one).
+    async def start(self, port: int, hosts: int = 1) -> None:
+        """Listen on `port` (0: a free one) of so many loopback addresses, 127.0.0.1 and the next.
 
         Raises:
-            OSError: if the port is taken.
+            OSError: if the port is taken, or there is no such address here.
         """
         self._closed_port.bind(("127.0.0.1", 0))
-        self._server = await asyncio.start_server(self._converse, "127.0.0.1", port, backlog=512)
-        self.url = f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}/"
+        for number in range(1, hosts + 1):
+            server = await asyncio.start_server(self._converse, f"127.0.0.{number}", port, backlog=512)
+            self._servers.append(server)
+            port = server.sockets[0].getsockname()[1]
+        self.url = f"http://127.0.0.1:{port}/"
 
     async def stop(self) -> None:
         """Stop listening and drop every conversation."""
-        if self._server is not None:
-            self._server.close()
+        for server in self._servers:
+            server.close()
         for task in list(self._connections):
             task.cancel()
         await asyncio.gather(*self._connections, return_exceptions=True)
@@ -91,6 +98,14 @@ class PictureServer:
         pictures = ("/" + quote(name.as_posix()) for name in names if name.suffix.lower() in PICTURES)
         kinds = ((path, self._kind(path)) for path in pictures)
         return {path: {"kind": kind, "verdict": true_verdict(kind).value} for path, kind in kinds}
+
+    def asked(self) -> dict[str, int]:
+        """How often pictures were asked for so far, were as before, and how many were asked for at once."""
+        return {
+            "requests": self._requests,
+            "unchanged": self._unchanged,
+            "most_at_once": self._most_at_once,
+        }
 
     def _kind(self, path: str) -> str:
         plain = unquote(path)
@@ -140,6 +155,9 @@ class PictureServer:
         if request.path == "/_truth":
             body = json.dumps(self.truth(), indent=1).encode()
             return await reply.send(200, body, {"Content-Type": "application/json"})
+        if request.path == "/_asked":
+            body = json.dumps(self.asked()).encode()
+            return await reply.send(200, body, {"Content-Type": "application/json"})
         kind, path = self._kind(request.path), request.path
         if path.startswith(f"/{FORCED}/"):
             kind, _, rest = path.removeprefix(f"/{FORCED}/").partition("/")
@@ -151,12 +169,18 @@ class PictureServer:
             return await reply.send(404, _PAGE, {"Content-Type": "text/html"})
         body = await asyncio.to_thread(file.read_bytes)
         self._asked[request.path] = self._asked.get(request.path, 0) + 1
-        return await self._misbehave(kind, request, reply, body, path)
+        self._requests += 1
+        self._at_once += 1
+        self._most_at_once = max(self._most_at_once, self._at_once)
+        try:
+            return await self._misbehave(kind, request, reply, body, path)
+        finally:
+            self._at_once -= 1
 
     async def _misbehave(self, kind: str, request: Request, reply: Reply, body: bytes, path: str) -> bool:
         headers = {
             "Content-Type": mimetypes.guess_type(path)[0] or "application/octet-stream",
-            "ETag": f'"{len(body):x}"',
+            "ETag": f'"{hashlib.sha256(body).hexdigest()[:16]}"',
             "Last-Modified": formatdate(0, usegmt=True),
         }
         redirect = self._redirects(path).get(kind)
@@ -184,7 +208,15 @@ class PictureServer:
             if kind == "range-refused" and "range" in request.headers:
                 return await reply.send(416, b"", {})
             return await reply.send(200, body, headers, length=kind != "no-length")
-        return await reply.send_range(body, headers, request.headers.get("range", ""))
+        if request.headers.get("if-none-match", "") == headers["ETag"]:
+            self._unchanged += 1
+            return await reply.send(304, b"", {"ETag": headers["ETag"]})
+        asked = request.headers.get("range", "")
+        if "," in asked and kind == "two-ranges-refused":
+            return await reply.send(416, b"", {})
+        if "," in asked and kind == "one-range":
+            asked = asked.partition(",")[0]
+        return await reply.send_range(body, headers, asked)
 
     def _redirects(self, path: str) -> dict[str, str]:
         well = "/_well" + quote(path)
@@ -276,10 +308,10 @@ _UNENDING: Final = {"hang", "reset", "drip", "endless", "short-body", "cut-off",
 _WITHOUT_RANGE: Final = {"no-range", "no-length", "range-refused"}
 
 
-async def _serve(root: Path, port: int, manner: Manner) -> int:
+async def _serve(root: Path, port: int, hosts: int, manner: Manner) -> int:
     server = PictureServer(root, manner)
     try:
-        await server.start(port)
+        await server.start(port, hosts)
     except OSError as error:
         sys.stderr.write(f"cannot listen on port {port}: {error.strerror}; --port 0 takes a free one\n")
         return exit_codes.TRY_AGAIN
@@ -302,6 +334,9 @@ def main() -> int:
         "--root", default="", help="the folder (default: the manual that comes with pygame-ce)"
     )
     parser.add_argument("--port", type=int, default=0, help="0 (the default) takes a free one")
+    parser.add_argument(
+        "--hosts", type=int, default=1, metavar="N", help="listen on 127.0.0.1 to 127.0.0.N (default: 1)"
+    )
     parser.add_argument("--misbehave", type=float, default=0.0, metavar="SHARE", help="0 to 1 (default: 0)")
     parser.add_argument("--kinds", default=",".join(KINDS), help="ways to misbehave (default: all)")
     parser.add_argument("--seed", default="nightlatch", help="chooses which pictures misbehave, and how")
@@ -311,8 +346,10 @@ def main() -> int:
     unknown = sorted(set(kinds) - set(KINDS))
     if unknown or not kinds or not 0 <= options.misbehave <= 1:
         parser.error(f"kinds are {', '.join(KINDS)}; the share is 0 to 1")
+    if not 1 <= options.hosts <= _MOST_HOSTS:
+        parser.error(f"hosts are 1 to {_MOST_HOSTS}")
     manner = Manner(options.misbehave, kinds, options.seed, options.slow)
-    return asyncio.run(_serve(locate(options.root), options.port, manner))
+    return asyncio.run(_serve(locate(options.root), options.port, options.hosts, manner))
 
 
 if __name__ == "__main__":

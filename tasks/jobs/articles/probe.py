@@ -7,11 +7,10 @@ for too. A server that ignores the range sends everything, and everything is cou
 
 import re
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from enum import StrEnum
 from typing import Final
 
+from tasks.jobs.articles.http_fields import byte_ranges, part_type, retry_after
 from tasks.jobs.articles.picture_bytes import (
     HEAD,
     LONG_TAIL,
@@ -43,11 +42,18 @@ class Trouble(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """One request to make: bytes `first`..`last` of `url`, or all of it (`first` None)."""
+    """One request to make: bytes `first`..`last` of `url`, or all of it (`first` None).
+
+    With `tail`, so many bytes of its end as well, in the same request. With `etag` or `modified`, only if the
+    file is another than the one that had them.
+    """
 
     url: str
     first: int | None = None
     last: int | None = None
+    tail: int = 0
+    etag: str = ""
+    modified: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +69,8 @@ class Later:
 class Answer:
     """What came back. `head` and `tail` are the first and last bytes (up to 64 kB each) of `length` bytes.
 
-    Header names are lower case. With `cut`, we stopped reading at LONGEST_BODY.
+    Header names are lower case. With `cut`, we stopped reading at LONGEST_BODY, or at once because a server
+    sent everything where two ranges were asked for.
     """
 
     status: int = 0
@@ -99,6 +106,7 @@ _VERDICT_OF_TROUBLE: Final = {
     Trouble.PARTIAL: Verdict.TRUNCATED,
     Trouble.BLOCKED: Verdict.BLOCKED,
 }
+_NOT_MODIFIED: Final = 304
 _REDIRECTS: Final = {301, 302, 303, 307, 308}
 _CLIENT_VERDICTS: Final = {
     **dict.fromkeys((401, 402, 403, 407, 451), Verdict.FORBIDDEN),
@@ -112,13 +120,40 @@ _SERVER_ERROR: Final = 500
 
 
 class Probe:
-    """The course of one check: `start` gives the first request, `take` turns an answer into what is next."""
+    """The course of one check: `start` gives the first request, `take` turns an answer into what is next.
 
-    def __init__(self, url: str, patience: Patience | None = None) -> None:
+    `known` is what an earlier check found good: then only a change is asked for. `both_ends`: whether the
+    server may be asked for two ranges at once; False afterwards if it turned out not to.
+    """
+
+    __slots__ = (
+        "_at",
+        "_failures",
+        "_kind",
+        "_known",
+        "_patience",
+        "_ranges",
+        "_tail_asked",
+        "_total",
+        "_visited",
+        "both_ends",
+        "url",
+    )
+
+    def __init__(
+        self,
+        url: str,
+        patience: Patience | None = None,
+        known: Finding | None = None,
+        *,
+        both_ends: bool = False,
+    ) -> None:
         self.url = url
+        self.both_ends = both_ends
+        self._known = known
         self._patience = patience or Patience()
         self._at = url
-        self._visited = {url}
+        self._visited: set[str] = set()
         self._failures = 0
         self._ranges = True
         self._kind = ""
@@ -127,7 +162,7 @@ class Probe:
 
     def start(self) -> Ask:
         """The first request."""
-        return Ask(self.url, 0, HEAD - 1)
+        return self._first_ask()
 
     def take(self, answer: Answer) -> Ask | Later | Finding:
         """Go on with an answer to the last request."""
@@ -136,6 +171,8 @@ class Probe:
         # From here on a body that broke off does not matter, or its headers say enough.
         if answer.status in _REDIRECTS:
             return self._redirect(answer)
+        if answer.status == _NOT_MODIFIED and self._asks_for_change():
+            return self._known or self._whole(answer)
         if answer.status >= _CLIENT_ERROR:
             return self._refusal(answer)
         if answer.status == _PARTIAL:
@@ -146,7 +183,16 @@ class Probe:
 
     def _first_ask(self) -> Ask:
         self._tail_asked = 0
-        return Ask(self._at, 0, HEAD - 1) if self._ranges else Ask(self._at)
+        etag = modified = ""
+        if self._known is not None and self._asks_for_change():
+            etag, modified = self._known.etag, self._known.modified
+        if not self._ranges:
+            return Ask(self._at, etag=etag, modified=modified)
+        return Ask(self._at, 0, HEAD - 1, TAIL if self.both_ends else 0, etag, modified)
+
+    def _asks_for_change(self) -> bool:
+        """Whether the known picture was at the address that is asked now."""
+        return self._known is not None and self._at == (self._known.final_url or self.url)
 
     def _trouble(self, answer: Answer) -> Ask | Later | Finding:
         assert answer.trouble is not None  # noqa: S101  (the caller has looked)
@@ -176,6 +222,9 @@ class Probe:
     def _refusal(self, answer: Answer) -> Ask | Later | Finding:
         if answer.status in _BUSY:
             return self._busy(answer)
+        if self.both_ends and answer.status in _RANGE_DISLIKED:
+            self.both_ends = False
+            return self._first_ask()
         if self._ranges and answer.status in _RANGE_DISLIKED:
             if answer.status == _RANGE_NOT_SATISFIABLE and answer.header("content-range").endswith("/0"):
                 return self._found(Verdict.EMPTY, answer)
@@ -191,6 +240,8 @@ class Probe:
             return self._found(Verdict.BAD_URL, answer, "a redirect without an address")
         if target.problem:
             return self._found(Verdict.BAD_URL, answer, f"redirected to {target.url}: {target.problem}")
+        if not self._visited:
+            self._visited.add(self.url)
         if target.url in self._visited or len(self._visited) > MOST_REDIRECTS:
             return self._found(Verdict.REDIRECT_LOOP, answer, f"after {len(self._visited)} addresses")
         self._visited.add(target.url)
@@ -200,6 +251,8 @@ class Probe:
     # -- answers with bytes in them
 
     def _part(self, answer: Answer) -> Ask | Later | Finding:
+        if self.both_ends and answer.header("content-type").startswith("multipart/byteranges"):
+            return self._both_ends(answer)
         matched = _CONTENT_RANGE.match(answer.header("content-range"))
         if matched is None:
             if self._ranges:
@@ -223,6 +276,20 @@ class Probe:
         by_size = size_says(self._kind, answer.head, total)
         return self._ask_tail(TAIL) if by_size is None else self._judge(answer, whole=by_size)
 
+    def _both_ends(self, answer: Answer) -> Ask | Finding:
+        parts = byte_ranges(answer.head, answer.header("content-type"))
+        if len(parts) != 2 or parts[0][0] != 0:  # noqa: PLR2004  (head and tail were asked for)
+            self.both_ends = False
+            return self._first_ask()
+        (_, total, head), (_, _, tail) = parts
+        self._total, self._kind = total, identify(head)
+        if not self._kind:
+            return self._not_image(Answer(answer.status, {"content-type": part_type(answer.head)}, head))
+        whole = size_says(self._kind, head, total)
+        if whole is None:
+            whole = tail_says(self._kind, tail)
+        return self._ask_tail(LONG_TAIL) if whole is None else self._judge(answer, whole=whole)
+
     def _ask_tail(self, length: int) -> Ask:
         self._tail_asked = length
         return Ask(self._at, max(0, self._total - length), self._total - 1)
@@ -235,8 +302,11 @@ class Probe:
             return self._ask_tail(LONG_TAIL)
         return self._judge(answer, whole=bool(says))
 
-    def _whole(self, answer: Answer) -> Finding:
+    def _whole(self, answer: Answer) -> Ask | Finding:
         """Everything came, because ranges were not asked for or not heeded."""
+        if answer.cut and self.both_ends:
+            self.both_ends = False  # it may yet heed one range
+            return self._first_ask()
         self._total = answer.length
         if answer.length == 0:
             return self._found(Verdict.EMPTY, answer)
@@ -244,11 +314,7 @@ class Probe:
         if not self._kind:
             return self._not_image(answer)
         if answer.cut:
-            promised = answer.header("content-length")
-            if not promised:
-                return self._found(Verdict.ENDLESS, answer, f"stopped after {answer.length} bytes")
-            self._total = int(promised) if promised.isdecimal() else -1
-            return self._judge(answer, whole=True, detail="too long to be read whole")
+            return self._cut(answer)
         if answer.length <= len(answer.head):
             return self._judge(answer, whole=whole_says(self._kind, answer.head))
         by_size = size_says(self._kind, answer.head, answer.length)
@@ -256,10 +322,27 @@ class Probe:
             answer, whole=bool(tail_says(self._kind, answer.tail)) if by_size is None else by_size
         )
 
+    def _cut(self, answer: Answer) -> Finding:
+        promised = answer.header("content-length")
+        if not promised:
+            return self._found(Verdict.ENDLESS, answer, f"stopped after {answer.length} bytes")
+        self._total = int(promised) if promised.isdecimal() else -1
+        return self._judge(answer, whole=True, detail="too long to be read whole")
+
     def _judge(self, answer: Answer, *, whole: bool, detail: str = "") -> Finding:
         if not whole:
             return self._found(Verdict.TRUNCATED, answer, detail)
-        return self._found(Verdict.OK if self._at == self.url else Verdict.REDIRECTED, answer, detail)
+        moved = "" if self._at == self.url else self._at
+        return Finding(
+            Verdict.REDIRECTED if moved else Verdict.OK,
+            answer.status,
+            self._kind,
+            self._total,
+            moved,
+            detail,
+            answer.header("etag"),
+            answer.header("last-modified"),
+        )
 
     def _not_image(self, answer: Answer) -> Finding:
         said = answer.header("content-type").partition(";")[0].strip()
@@ -272,19 +355,3 @@ class Probe:
     def _found(self, verdict: Verdict, answer: Answer, detail: str = "") -> Finding:
         moved = self._at if self._at != self.url else ""
         return Finding(verdict, answer.status, self._kind, self._total, moved, detail)
-
-
-def retry_after(value: str) -> float | None:
-    """Seconds of a Retry-After header, which holds a number or an HTTP date; None if neither."""
-    value = value.strip()
-    if value.isdecimal():
-        return float(min(int(value), 10**9))
-    if not value:
-        return None
-    try:
-        when = parsedate_to_datetime(value)
-    except ValueError:
-        return None
-    if when.tzinfo is None:
-        when = when.replace(tzinfo=UTC)
-    return max(0.0, (when - datetime.now(UTC)).total_seconds())

@@ -13,8 +13,13 @@ from tasks.jobs.articles.picture_bytes import LONG_TAIL
 from tasks.jobs.articles.probe import LONGEST_BODY, Answer, Ask, Trouble
 from tasks.jobs.articles.urls import host_of
 
-_HEADERS_WANTED: Final = {"content-range", "content-type", "content-length", "location", "retry-after"}
-_LONGEST_HEADERS: Final = 65_536
+_HEADERS_WANTED: Final = {
+    name.encode(): name
+    for name in (
+        *("content-range", "content-type", "content-length", "location", "retry-after"),
+        *("etag", "last-modified"),
+    )
+}
 _TROUBLE: Final = {
     pycurl.E_OPERATION_TIMEDOUT: Trouble.TIMEOUT,
     pycurl.E_COULDNT_RESOLVE_HOST: Trouble.DNS,
@@ -46,11 +51,13 @@ class Transfer:
         self.tag: Any = None
         self.asked_at = 0.0
         self.blocked = False
-        self._host = ""
+        self.ranges = ""
+        self.conditional = False
+        # libcurl appends to this list itself, a line at a time: the cheapest callback there is. It ends the
+        # request when the headers are longer than 300 kB.
+        self.lines: list[bytes] = []
         self._status = 0
-        self._headers: dict[str, str] = {}
-        self._header_bytes = 0
-        self._head = bytearray()
+        self._pieces: list[bytes] = []
         self._tail = bytearray()
         self._length = 0
         self._cut = False
@@ -58,38 +65,43 @@ class Transfer:
     def begin(self, ask: Ask, tag: object) -> None:
         """Forget the last request."""
         self.ask, self.tag, self.asked_at = ask, tag, time.monotonic()
-        self._host = host_of(ask.url).rpartition("]")[0].strip("[") or host_of(ask.url).partition(":")[0]
         self.blocked = self._cut = False
-        self._status, self._headers, self._header_bytes, self._length = 0, {}, 0, 0
-        self._head, self._tail = bytearray(), bytearray()
+        self._status, self._length = 0, 0
+        self.lines.clear()
+        self._pieces.clear()
+        self._tail.clear()
 
-    def on_header(self, line: bytes) -> int:
-        """For libcurl: one header line; -1 ends the request."""
-        self._header_bytes += len(line)
-        if self._header_bytes > _LONGEST_HEADERS:
-            return -1
-        if line.startswith(b"HTTP/"):
-            self._headers.clear()  # those of a 1xx answer before the real one
-            words = line.split(None, 2)
-            self._status = int(words[1]) if len(words) > 1 and words[1].isdigit() else 0
-            return len(line)
-        name, colon, value = line.partition(b":")
-        if colon:
-            key = name.strip().lower().decode("latin-1")
-            if key in _HEADERS_WANTED:
-                self._headers[key] = _text(value.strip())
-        return len(line)
+    def _read_lines(self) -> dict[str, str]:
+        """The headers that are wanted, of the last answer: others before it are 1xx."""
+        headers: dict[str, str] = {}
+        self._status = 0
+        for line in self.lines:
+            name, colon, value = line.partition(b":")
+            if line.startswith(b"HTTP/"):
+                headers.clear()
+                words = line.split(None, 2)
+                self._status = int(words[1]) if len(words) > 1 and words[1].isdigit() else 0
+            elif colon:
+                key = _HEADERS_WANTED.get(name.strip().lower())
+                if key is not None:
+                    headers[key] = _text(value.strip())
+        return headers
 
     def on_body(self, data: bytes) -> int:
         """For libcurl: some of the body; -1 ends the request."""
+        if self._length == 0:
+            headers = self._read_lines()
+            if self.ask.tail and self._status == _OK_STATUS and _is_long(headers):
+                self._cut = True  # everything, where two ranges were asked for: not worth reading
+                return -1
+        if self._length <= LONG_TAIL:
+            self._pieces.append(data)
         self._length += len(data)
-        room = LONG_TAIL - len(self._head)
-        if room > 0:
-            self._head += data[:room]
-        if len(data) >= LONG_TAIL:
-            self._tail = bytearray(data[-LONG_TAIL:])
-        else:
-            self._tail += data
+        if self._length > LONG_TAIL:
+            if not self._tail:
+                self._tail += b"".join(self._pieces)
+            else:
+                self._tail += data
             if len(self._tail) > 4 * LONG_TAIL:
                 del self._tail[:-LONG_TAIL]
         if self._length > self._most():
@@ -104,13 +116,15 @@ class Transfer:
     def answer(self, error: int, message: str) -> Answer:
         """The finished request as an Answer."""
         trouble: Trouble | None = None
+        headers = self._read_lines()
+        body = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
         if error and not self._cut:
             trouble = Trouble.BLOCKED if self.blocked else _TROUBLE.get(error, Trouble.RESET)
         return Answer(
             status=self._status,
-            headers=self._headers,
-            head=bytes(self._head),
-            tail=bytes(self._tail[-LONG_TAIL:]),
+            headers=headers,
+            head=body[:LONG_TAIL],
+            tail=bytes(self._tail[-LONG_TAIL:]) if self._tail else body,
             length=self._length,
             cut=self._cut,
             trouble=trouble,
@@ -120,7 +134,9 @@ class Transfer:
     def open_socket(self, guard: AddressGuard, address: Any) -> Any:
         """Called by libcurl with the very address it is about to connect to."""
         family, kind, protocol, target = address
-        if not guard.permits(self._host, _text(target[0]) if isinstance(target[0], bytes) else target[0]):
+        netloc = host_of(self.ask.url)
+        host = netloc.rpartition("]")[0].strip("[") or netloc.partition(":")[0]
+        if not guard.permits(host, _text(target[0]) if isinstance(target[0], bytes) else target[0]):
             self.blocked = True
             return pycurl.SOCKET_BAD
         return socket.socket(family, kind, protocol)
@@ -161,9 +177,21 @@ class Transport:
         handle = transfer.handle
         handle.setopt(pycurl.URL, ask.url)
         if ask.first is None:
-            handle.unsetopt(pycurl.RANGE)
+            ranges = ""
+        elif ask.tail:
+            ranges = f"{ask.first}-{ask.last},-{ask.tail}"
         else:
-            handle.setopt(pycurl.RANGE, f"{ask.first}-{ask.last}")
+            ranges = f"{ask.first}-{ask.last}"
+        if ranges != transfer.ranges:  # mostly those of the last request
+            transfer.ranges = ranges
+            if ranges:
+                handle.setopt(pycurl.RANGE, ranges)
+            else:
+                handle.unsetopt(pycurl.RANGE)
+        conditions = _conditions(ask)
+        if conditions or transfer.conditional:
+            transfer.conditional = bool(conditions)
+            handle.setopt(pycurl.HTTPHEADER, [*_HEADERS_SENT, *conditions])
         self._busy[handle] = transfer
         self._multi.add_handle(handle)
 
@@ -178,10 +206,10 @@ class Transport:
         handle.setopt(pycurl.HTTP_VERSION, pycurl.CURL_HTTP_VERSION_2TLS)
         handle.setopt(pycurl.PATH_AS_IS, 1)
         handle.setopt(pycurl.USERAGENT, self._user_agent)
-        handle.setopt(pycurl.HTTPHEADER, ["Accept: image/*,*/*;q=0.5", "Accept-Encoding: identity"])
+        handle.setopt(pycurl.HTTPHEADER, _HEADERS_SENT)
         handle.setopt(pycurl.CONNECTTIMEOUT_MS, int(self._timeouts.connect * 1000))
         handle.setopt(pycurl.TIMEOUT_MS, int(self._timeouts.total * 1000))
-        handle.setopt(pycurl.HEADERFUNCTION, transfer.on_header)
+        handle.setopt(pycurl.HEADERFUNCTION, transfer.lines.append)
         handle.setopt(pycurl.WRITEFUNCTION, transfer.on_body)
         handle.setopt(
             pycurl.OPENSOCKETFUNCTION, lambda _purpose, address: transfer.open_socket(guard, address)
@@ -218,6 +246,20 @@ class Transport:
         tag, asked_at, transfer.tag = transfer.tag, transfer.asked_at, None
         self._idle.append(transfer)
         return tag, asked_at, answer
+
+
+_HEADERS_SENT: Final = ["Accept: image/*,*/*;q=0.5", "Accept-Encoding: identity"]
+
+
+def _conditions(ask: Ask) -> list[str]:
+    """The headers that ask for a change only (RFC 9110, 13.1); what a server sent is not to break a line."""
+    wanted = (("If-None-Match", ask.etag), ("If-Modified-Since", ask.modified))
+    return [f"{name}: {value}" for name, value in wanted if value and value.isascii() and value.isprintable()]
+
+
+def _is_long(headers: dict[str, str]) -> bool:
+    promised = headers.get("content-length", "")
+    return not promised.isdecimal() or int(promised) > LONG_TAIL
 
 
 def _text(data: bytes) -> str:

@@ -1,6 +1,6 @@
 """What is said of a picture. Words, not booleans: each asks for something else to be done."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from enum import StrEnum
 from typing import Any
 
@@ -61,6 +61,7 @@ class Finding:
     """The verdict on one URL and what it rests on.
 
     `status` is the last HTTP status (0: none), `size` in bytes (-1: not known), `kind` the picture's format.
+    `etag` and `modified` are what the server gave a good picture, to be asked with the next time.
     """
 
     verdict: Verdict
@@ -69,6 +70,14 @@ class Finding:
     size: int = -1
     final_url: str = ""
     detail: str = ""
+    etag: str = ""
+    modified: str = ""
+
+    @classmethod
+    def of(cls, members: dict[str, Any]) -> "Finding":
+        """From what `members` gave; others in it do not matter."""
+        known = {name: members[name] for name in _MEMBERS if name in members}
+        return cls(**{**known, "verdict": Verdict(members["verdict"])})
 
     @property
     def good(self) -> bool:
@@ -77,4 +86,7 @@ class Finding:
 
     def members(self) -> dict[str, Any]:
         """For JSON."""
-        return asdict(self)
+        return {name: getattr(self, name) for name in _MEMBERS}
+
+
+_MEMBERS = tuple(field.name for field in fields(Finding))

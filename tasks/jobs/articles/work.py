@@ -6,7 +6,6 @@ whole (see `FindingFiles`).
 """
 
 import json
-import os
 import sqlite3
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -14,16 +13,19 @@ from typing import Any, Final
 
 from tasks.jobs.articles.database import Article
 from tasks.jobs.articles.extraction import Reference
+from tasks.jobs.articles.history import Trouble
 from tasks.jobs.articles.urls import Address
-from tasks.jobs.articles.verdicts import Finding, Verdict
+from tasks.jobs.articles.verdicts import GOOD, Finding, Verdict
 
 _SCHEMA: Final = """
 PRAGMA journal_mode = OFF;
 PRAGMA synchronous = OFF;
 CREATE TABLE article (id INTEGER PRIMARY KEY, name TEXT NOT NULL, url TEXT NOT NULL, title TEXT NOT NULL);
 CREATE TABLE picture (
-    id INTEGER PRIMARY KEY, url TEXT NOT NULL UNIQUE, host TEXT NOT NULL, finding TEXT, verdict TEXT
+    id INTEGER PRIMARY KEY, url TEXT NOT NULL UNIQUE, host TEXT NOT NULL, finding TEXT, verdict TEXT,
+    known TEXT, since TEXT, checks INTEGER
 );
+CREATE TABLE before (url TEXT PRIMARY KEY, since TEXT NOT NULL, checks INTEGER NOT NULL) WITHOUT ROWID;
 CREATE INDEX picture_pending ON picture (host, id) WHERE finding IS NULL;
 CREATE TABLE reference (
     picture INTEGER NOT NULL, article INTEGER NOT NULL, kind TEXT NOT NULL,
@@ -31,11 +33,14 @@ CREATE TABLE reference (
 ) WITHOUT ROWID;
 """
 
+_BAD: Final = "verdict IS NOT NULL AND verdict NOT IN ({})".format(", ".join(f"'{v}'" for v in sorted(GOOD)))
+
 
 class Work:
     """Articles, pictures, references and findings of one run."""
 
     def __init__(self, path: Path) -> None:
+        self.path = path
         self._database = sqlite3.connect(path, isolation_level=None)
         self._database.executescript(_SCHEMA)
         self._database.execute("BEGIN")
@@ -68,6 +73,54 @@ class Work:
                 (found[0], row, reference.kind),
             )
 
+    def settle(self) -> None:
+        """Let other processes see everything, through `Pending`."""
+        self._database.execute("COMMIT")
+        self._database.execute("BEGIN")
+
+    def add_known(self, url: str, finding: dict[str, Any], fresh_after: float) -> bool:
+        """Note what an earlier night found good; if that was after `fresh_after`, it counts as checked.
+
+        Returns whether it counts.
+        """
+        text = json.dumps(finding, ensure_ascii=False)
+        if finding.get("checked", 0) > fresh_after:
+            changed = self._database.execute(
+                "UPDATE picture SET finding = ?, verdict = ? WHERE url = ? AND finding IS NULL",
+                (text, finding["verdict"], url),
+            )
+            return changed.rowcount > 0
+        self._database.execute("UPDATE picture SET known = ? WHERE url = ?", (text, url))
+        return False
+
+    def add_trouble_before(self, url: str, trouble: Trouble) -> None:
+        """Note that a picture was bad at the last check."""
+        self._database.execute(
+            "INSERT OR REPLACE INTO before VALUES (?, ?, ?)", (url, trouble.since, trouble.checks)
+        )
+
+    def date_troubles(self, today: str) -> dict[str, int]:
+        """Give every bad picture its date. Returns how many are bad, new, mended and were bad before."""
+        run = self._database.execute
+        run(
+            f"""
+            UPDATE picture SET
+                since = coalesce((SELECT since FROM before WHERE before.url = picture.url), ?),
+                checks = coalesce((SELECT checks FROM before WHERE before.url = picture.url), 0) + 1
+            WHERE {_BAD}
+            """,  # noqa: S608  (a constant)
+            (today,),
+        )
+        bad, new = run(f"SELECT count(*), coalesce(sum(checks = 1), 0) FROM picture WHERE {_BAD}").fetchone()  # noqa: S608  (a constant)
+        before = run("SELECT count(*) FROM before").fetchone()[0]
+        return {"bad": bad, "new": new, "mended": before - (bad - new), "bad_before": before}
+
+    def troubles(self) -> Iterator[tuple[str, Trouble]]:
+        """Every bad picture with its date, sorted by URL."""
+        rows = self._database.execute(f"SELECT url, since, checks FROM picture WHERE {_BAD} ORDER BY url")  # noqa: S608  (a constant)
+        for url, since, checks in rows:
+            yield url, Trouble(since, checks)
+
     def add_finding(self, url: str, finding: dict[str, Any]) -> bool:
         """Note a finding; False if no article mentions the picture (any more)."""
         changed = self._database.execute(
@@ -75,18 +128,6 @@ class Work:
             (json.dumps(finding, ensure_ascii=False), finding["verdict"], url),
         )
         return changed.rowcount > 0
-
-    def hosts(self) -> list[str]:
-        """The hosts with pictures yet to check."""
-        rows = self._database.execute("SELECT DISTINCT host FROM picture WHERE finding IS NULL ORDER BY host")
-        return [host for (host,) in rows]
-
-    def pending(self, host: str, after: int, limit: int) -> list[tuple[int, str]]:
-        """The next pictures of a host to check, as (id, url)."""
-        return self._database.execute(
-            "SELECT id, url FROM picture WHERE host = ? AND id > ? AND finding IS NULL ORDER BY id LIMIT ?",
-            (host, after, limit),
-        ).fetchall()
 
     def counts(self) -> dict[str, int]:
         """How many articles, references, pictures, and pictures checked."""
@@ -105,6 +146,15 @@ class Work:
         )
         return dict(rows.fetchall())
 
+    def with_verdicts(self, verdicts: Iterable[str], most: int) -> Iterator[str]:
+        """The first pictures that got one of `verdicts`."""
+        wanted = json.dumps(sorted(verdicts))
+        query = (
+            "SELECT url FROM picture WHERE verdict IN (SELECT value FROM json_each(?)) ORDER BY id LIMIT ?"
+        )
+        for (url,) in self._database.execute(query, (wanted, most)):
+            yield url
+
     def findings(self) -> Iterator[tuple[str, dict[str, Any]]]:
         """Every checked picture as (url, finding), sorted by URL."""
         for url, finding in self._database.execute(
@@ -112,73 +162,54 @@ class Work:
         ):
             yield url, json.loads(finding)
 
-    def mentions(self) -> Iterator[dict[str, Any]]:
-        """Every mention of a checked picture with article, picture and finding, by article then picture."""
+    def bad_mentions(self) -> Iterator[dict[str, Any]]:
+        """Every mention of a bad picture with article, picture and finding, by article then picture."""
         rows = self._database.execute(
-            """
+            f"""
             SELECT article.name, article.url, article.title, picture.url, group_concat(reference.kind, ' '),
-                   picture.finding
+                   picture.finding, picture.since, picture.checks
             FROM reference JOIN article ON article.id = reference.article
                            JOIN picture ON picture.id = reference.picture
-            WHERE picture.finding IS NOT NULL
+            WHERE {_BAD}
             GROUP BY article.id, picture.id ORDER BY article.id, picture.url
-            """
+            """  # noqa: S608  (a constant)
         )
-        for name, url, title, picture, kinds, finding in rows:
+        for name, url, title, picture, kinds, finding, since, checks in rows:
             yield {
                 "article": name,
                 "article_url": url,
                 "title": title,
                 "picture": picture,
                 "kinds": kinds,
+                "since": since,
+                "checks": checks,
                 **json.loads(finding),
             }
 
 
-class FindingFiles:
-    """The findings of this run and its former attempts, in the checkpoint directory.
-
-    Each batch is one file, written beside and renamed after it is on the disk: kill -9 at any moment leaves
-    whole batches and loses at most the one that was not yet written.
-    """
-
-    def __init__(self, directory: Path) -> None:
-        self._directory = directory
-        directory.mkdir(parents=True, exist_ok=True)
-        numbers = [int(path.stem.rpartition("-")[2]) for path in self._files()]
-        self._next = max(numbers, default=0) + 1
-        self._batch: list[str] = []
-
-    def _files(self) -> list[Path]:
-        return sorted(self._directory.glob("findings-*.jsonl"))
-
-    def read(self) -> Iterator[tuple[str, dict[str, Any]]]:
-        """What former attempts found, as (url, finding)."""
-        for path in self._files():
-            with path.open(encoding="utf-8") as file:
-                for line in file:
-                    members = json.loads(line)
-                    yield members.pop("url"), members
-
-    def add(self, url: str, finding: Finding) -> int:
-        """Put a finding into the batch; returns how many are in it."""
-        self._batch.append(json.dumps({"url": url, **finding.members()}, ensure_ascii=False))
-        return len(self._batch)
-
-    def write(self) -> None:
-        """Make the batch safe."""
-        if not self._batch:
-            return
-        path = self._directory / f"findings-{self._next:08d}.jsonl"
-        beside = path.with_suffix(".tmp")
-        with beside.open("w", encoding="utf-8") as file:
-            file.write("\n".join(self._batch) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(path)
-        self._next += 1
-        self._batch.clear()
-
-
 def _to_json(finding: Finding) -> str:
     return json.dumps(finding.members(), ensure_ascii=False)
+
+
+class Pending:
+    """What is left to check, read only: for one of several processes that share the hosts."""
+
+    def __init__(self, path: Path, number: int = 0, processes: int = 1) -> None:
+        self._database = sqlite3.connect(f"file:{path}?mode=ro", uri=True, isolation_level=None)
+        self._number, self._processes = number, processes
+
+    def hosts(self) -> list[str]:
+        """The hosts with pictures yet to check. A host is one process's: politeness is kept by host."""
+        rows = self._database.execute("SELECT DISTINCT host FROM picture WHERE finding IS NULL ORDER BY host")
+        return [host for at, (host,) in enumerate(rows) if at % self._processes == self._number]
+
+    def pending(self, host: str, after: int, limit: int) -> list[tuple[int, str, Finding | None]]:
+        """The next pictures of a host to check, as (id, url, what an earlier night found good)."""
+        rows = self._database.execute(
+            "SELECT id, url, known FROM picture WHERE host = ? AND id > ? AND finding IS NULL"
+            " ORDER BY id LIMIT ?",
+            (host, after, limit),
+        )
+        return [
+            (number, url, Finding.of(json.loads(known)) if known else None) for number, url, known in rows
+        ]

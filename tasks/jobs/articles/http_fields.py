@@ -1,0 +1,57 @@
+"""Reading what servers say in headers that hold more than a word."""
+
+import re
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Final
+
+_PART_RANGE: Final = re.compile(rb"content-range:\s*bytes\s+(\d+)-(\d+)/(\d+)", re.IGNORECASE)
+_PART_TYPE: Final = re.compile(rb"content-type:\s*([^\r\n]+)", re.IGNORECASE)
+_BOUNDARY: Final = re.compile(r"""boundary=(?:"([^"]+)"|([^\s;]+))""", re.IGNORECASE)
+
+
+def byte_ranges(body: bytes, content_type: str) -> list[tuple[int, int, bytes]]:
+    """The parts of a multipart/byteranges body (RFC 9110, 14.6) as (first, total, bytes).
+
+    A body that is not as it should be gives fewer parts.
+    """
+    found = _BOUNDARY.search(content_type)
+    if found is None:
+        return []
+    delimiter = b"--" + (found[1] or found[2]).encode("latin-1", "replace")
+    parts: list[tuple[int, int, bytes]] = []
+    at = body.find(delimiter)
+    while at >= 0:
+        end = body.find(b"\r\n\r\n", at)
+        matched = _PART_RANGE.search(body, at, end) if end >= 0 else None
+        if matched is None:
+            break
+        first, last, total = int(matched[1]), int(matched[2]), int(matched[3])
+        data = body[end + 4 : end + 5 + last - first]
+        if len(data) != last - first + 1:
+            break
+        parts.append((first, total, data))
+        at = body.find(delimiter, end + 5 + last - first)
+    return parts
+
+
+def retry_after(value: str) -> float | None:
+    """Seconds of a Retry-After header, which holds a number or an HTTP date; None if neither."""
+    value = value.strip()
+    if value.isdecimal():
+        return float(min(int(value), 10**9))
+    if not value:
+        return None
+    try:
+        when = parsedate_to_datetime(value)
+    except ValueError:
+        return None
+    if when.tzinfo is None:
+        when = when.replace(tzinfo=UTC)
+    return max(0.0, (when - datetime.now(UTC)).total_seconds())
+
+
+def part_type(body: bytes) -> str:
+    """The Content-Type of the first part of a multipart/byteranges body, or ""."""
+    found = _PART_TYPE.search(body, 0, 1024)
+    return found[1].decode("latin-1") if found else ""

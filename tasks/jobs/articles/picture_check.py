@@ -1,0 +1,189 @@
+"""The check itself, in one process or in several that share the hosts among them."""
+
+import multiprocessing
+import os
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from pathlib import Path
+from typing import Final
+
+from tasks.jobs.articles.address_guard import AddressGuard
+from tasks.jobs.articles.checking import Checker
+from tasks.jobs.articles.finding_files import FindingFiles
+from tasks.jobs.articles.host import Politeness
+from tasks.jobs.articles.probe import Patience
+from tasks.jobs.articles.transport import Timeouts, Transport
+from tasks.jobs.articles.work import Pending, Work
+from tasks.jobs.program import JobError, ProgressLines, StopRequest
+
+# Findings are made safe when there are so many, or after so many seconds, whichever is first.
+_BATCH: Final = 2_000
+_BATCH_SECONDS: Final = 1.0
+_LOOK_SECONDS: Final = 0.2
+# The deadline is the state machine's; we end this much before it, with the findings safe, to be continued.
+_BEFORE_DEADLINE: Final = 2.0
+
+
+class Watch:
+    """Whether to stop: because of SIGTERM, or because the deadline is near."""
+
+    def __init__(self, request: StopRequest, deadline: float | None, grace: float) -> None:
+        self._request = request
+        self._ends_at = None if deadline is None else deadline - grace - _BEFORE_DEADLINE
+
+    def __call__(self) -> bool:
+        """Whether to stop now."""
+        return self._request.requested or self.deadline_is_near()
+
+    def deadline_is_near(self) -> bool:
+        """Whether there is just time enough to put things away."""
+        return self._ends_at is not None and time.time() >= self._ends_at
+
+
+@dataclass(frozen=True, slots=True)
+class Means:
+    """With what pictures are asked for."""
+
+    guard: AddressGuard
+    timeouts: Timeouts
+    user_agent: str
+    concurrency: int
+    politeness: Politeness
+    patience: Patience
+
+    def transport(self, share: int = 1) -> Transport:
+        """A transport for one of `share` processes."""
+        return Transport(self.guard, self.timeouts, self.user_agent, self._most(share))
+
+    def checker(
+        self, pending: Pending, transport: Transport, stop: Callable[[], bool], share: int
+    ) -> Checker:
+        """A checker for one of `share` processes."""
+        return Checker(
+            pending,
+            transport,
+            most=self._most(share),
+            politeness=self.politeness,
+            patience=self.patience,
+            stop=stop,
+        )
+
+    def _most(self, share: int) -> int:
+        return max(1, self.concurrency // share)
+
+
+def check(
+    pending: Pending,
+    files: FindingFiles,
+    means: Means,
+    stop: Callable[[], bool],
+    tell: Callable[[int], None],
+    share: int = 1,
+) -> None:
+    """Check what is left, making the findings safe in batches; tells how many were checked, now and then."""
+    done = 0
+    written = time.monotonic()
+    with means.transport(share) as transport:
+        try:
+            for url, finding in means.checker(pending, transport, stop, share).findings():
+                done += 1
+                full = files.add(url, finding) >= _BATCH
+                if full or (done & 15 == 0 and time.monotonic() - written >= _LOOK_SECONDS):
+                    if full or time.monotonic() - written >= _BATCH_SECONDS:
+                        files.write()
+                        written = time.monotonic()
+                    tell(done)
+        finally:
+            files.write()
+    tell(done)
+
+
+def check_in_processes(
+    work: Work,
+    files: FindingFiles,
+    checkpoint: Path,
+    means: Means,
+    processes: int,
+    progress: ProgressLines,
+    stop: Callable[[], bool],
+) -> None:
+    """Check what is left and note the findings in `work`.
+
+    Raises:
+        JobError: if a process ended badly; what was checked is safe.
+    """
+    work.settle()
+    counts = work.counts()
+    before, total = counts["checked"], counts["pictures"]
+    progress.show("check", before, total)
+    processes = max(1, min(processes, len(Pending(work.path).hosts())))
+
+    def tell(done: int) -> None:
+        progress.show("check", before + done, total)
+
+    if processes == 1:
+        check(Pending(work.path), files, means, stop, tell)
+    else:
+        _check_beside(work.path, checkpoint, means, processes, stop, tell)
+    for url, finding in files.read():
+        work.add_finding(url, finding)
+    progress.show("check", work.counts()["checked"], total, last=True)
+
+
+def _check_beside(
+    path: Path,
+    checkpoint: Path,
+    means: Means,
+    processes: int,
+    stop: Callable[[], bool],
+    tell: Callable[[int], None],
+) -> None:
+    context = multiprocessing.get_context("spawn")
+    done: dict[Connection, int] = {}
+    started = []
+    for number in range(processes):
+        mine, theirs = context.Pipe(duplex=False)
+        child = context.Process(
+            target=_check_share, args=(path, checkpoint, means, number, processes, theirs), daemon=True
+        )
+        child.start()
+        theirs.close()
+        started.append(child)
+        done[mine] = 0
+    listening = set(done)
+    told_to_stop = False
+    while listening:
+        if stop() and not told_to_stop:
+            told_to_stop = True
+            for child in started:
+                child.terminate()
+        for connection in wait(list(listening), _LOOK_SECONDS):
+            assert isinstance(connection, Connection)  # noqa: S101  (nothing else was given)
+            try:
+                done[connection] = connection.recv()
+            except EOFError:
+                listening.discard(connection)
+        tell(sum(done.values()))
+    for child in started:
+        child.join()
+    if any(child.exitcode for child in started) and not stop():
+        raise JobError("a process of the check was ended from outside; what was checked is safe", 75)
+
+
+def _check_share(
+    path: Path, checkpoint: Path, means: Means, number: int, processes: int, told: Connection
+) -> None:
+    """One of several processes. It ends with its parent, however that ends."""
+    request = StopRequest()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent hears it too, and says so
+    parent = os.getppid()
+
+    def stop() -> bool:
+        return request.requested or os.getppid() != parent
+
+    check(
+        Pending(path, number, processes), FindingFiles(checkpoint, number), means, stop, told.send, processes
+    )
