@@ -85,3 +85,26 @@ def test_the_shipped_jobs_are_right_in_every_environment(environment: str) -> No
         assert job.run_timeout_seconds < job.lease_seconds
         # A run must be over before the next night's begins.
         assert job.lease_seconds < 24 * 3600
+
+
+def test_the_news_sites_jobs_run_at_their_hours_and_the_sitemap_once_a_night() -> None:
+    jobs = load_catalog(SHIPPED, "prod").jobs
+    schedules = {name: job.schedule for name, job in jobs.items() if job.schedule}
+
+    assert {name: (it.expression, it.timezone) for name, it in schedules.items()} == {
+        "sitemap": ("cron(0 6 * * ? *)", "Asia/Tokyo"),
+        "xml-articles": ("cron(0 7 * * ? *)", "Asia/Tokyo"),
+        "missing-images": ("cron(0 8 * * ? *)", "Asia/Tokyo"),
+    }
+    # `make night` fires the whole night by its schedule; its own jobs of the same work stand still there.
+    assert [name for name, job in load_catalog(SHIPPED, "local").jobs.items() if job.schedule] == [
+        "nightly-articles"
+    ]
+
+
+def test_two_jobs_that_write_one_sitemap_share_a_lock() -> None:
+    jobs = load_catalog(SHIPPED, "prod").jobs
+    writers = [job for job in jobs.values() if any("sitemap-refresh" in step.command for step in job.steps)]
+
+    assert [job.name for job in writers] == ["sitemap", "nightly-articles"]
+    assert len({job.lock.key for job in writers}) == 1
