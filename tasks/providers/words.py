@@ -5,7 +5,9 @@ import unicodedata
 from collections.abc import Iterator
 from typing import Final
 
-_CJK: Final = "\u3005-\u3007\u3041-\u309f\u30a1-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
+_CJK: Final = (
+    "\u3005-\u3007\u3041-\u3096\u309d-\u309f\u30a1-\u30fa\u30fc-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
+)
 # A run of kanji and kana, or a run of letters and digits of a script with spaces.
 _RUN: Final = re.compile(rf"(?P<cjk>[{_CJK}]+)|(?P<word>[^\W_{_CJK}]+)")
 _LONG_ENOUGH_FOR_A_PLURAL: Final = 4
