@@ -93,6 +93,9 @@ class LockTable:
                 # as an empty key, DynamoDB refuses with a reason. The SDK's own look at each takes about as
                 # long as all that this package does.
                 parameter_validation=False,
+                # Shown by CloudTrail beside each write. One that is given is also sent as it is, where the
+                # SDK's own is put together anew for every request.
+                user_agent=f"nightlatch-lock Boto3/{boto3.__version__}",
             )
             client = boto3.client("dynamodb", config=config)
         return cls(DynamoDBStore(client, table, clock=clock, gauge=gauge), clock=clock, gauge=gauge)
