@@ -288,9 +288,9 @@ def main() -> None:
     report.note(
         "Pairs: acquire and release, by turns with two raw conditional UpdateItems on the same table, and "
         "with the very requests of the lock from a plain client (same requests). Ratios are medians over the "
-        "turns: pair to same requests is the lock's own code (less two habits of the SDK that our client leaves "
-        "out and the plain ones do not: to check each request's types, and to put its user agent together "
-        "anew), same requests to raw is SDK and emulator."
+        "turns: pair to same requests is the lock's own code (less two habits of the SDK that our client "
+        "leaves out and the plain ones do not: to check each request's types, and to put its user agent "
+        "together anew), same requests to raw is SDK and emulator."
     )
     report.note(
         "The goal is judged on dynalite: the local AWS's moto parses every expression in Python, which takes "
