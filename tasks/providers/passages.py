@@ -14,37 +14,12 @@ TEXT: Final = frozenset({".md", ".markdown", ".txt", ".rst"})
 # A passage ends at the next heading, or when it has this many characters.
 _LONG: Final = 1_200
 _SHORTEST: Final = 20
+# Elements that begin a line of their own.
 _BLOCKS: Final = frozenset(
     [
-        "address",
-        "article",
-        "aside",
-        "blockquote",
-        "br",
-        "dd",
-        "div",
-        "dl",
-        "dt",
-        "figcaption",
-        "figure",
-        "h1",
-        "h2",
-        "h3",
-        "h4",
-        "h5",
-        "h6",
-        "hr",
-        "li",
-        "main",
-        "ol",
-        "p",
-        "pre",
-        "section",
-        "table",
-        "td",
-        "th",
-        "tr",
-        "ul",
+        *("address", "article", "aside", "blockquote", "br", "dd", "div", "dl", "dt", "figcaption", "figure"),
+        *("h1", "h2", "h3", "h4", "h5", "h6", "hr", "li", "main", "ol", "p", "pre", "section", "table", "td"),
+        *("th", "tr", "ul"),
     ]
 )
 _HEADING: Final = re.compile(r"h[1-6]")

@@ -12,7 +12,7 @@ ENGINES: Final = ("corpus", "searxng")
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """One result: title, address (a path or a URL), the text that matched, and how well (more is better)."""
+    """One result: title, address (path or URL), the text that matched, how well (more is better)."""
 
     title: str
     address: str

@@ -1,0 +1,1 @@
+"""Hands-on guides: projects of tasks that wait for each other, each searched for and written by itself."""

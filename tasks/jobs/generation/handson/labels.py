@@ -1,0 +1,56 @@
+"""The words of the pages, in the language of the project."""
+
+from typing import Final
+
+from tasks.jobs.generation.handson.running import State
+
+LABELS: Final = {
+    "ja": {
+        "kind": "ハンズオン教材",
+        "goal": "到達目標",
+        "audience": "対象",
+        "contents": "目次",
+        "graph": "タスクの構成",
+        "sources": "出典",
+        "builds_on": "前提とする章",
+        "failed": "この章は作成できませんでした。理由:",
+        "skipped": "この章は、前提とする章「{title}」が作成できなかったため、作成していません。",
+        "again": "もう一度実行すると、足りない章だけが作成されます。",
+        "made": "作成",
+        "model": "生成エンジン",
+        "minutes": "所要時間",
+        "all": "すべての教材",
+        "project": "教材",
+        "tasks": "タスク",
+        "offline": "この教材は、言語モデルを使わず、検索で見つかった文をそのまま引用して組み立てたものです。",
+        State.SUCCEEDED: "完了",
+        State.FAILED: "失敗",
+        State.SKIPPED: "未作成",
+        State.PENDING: "待機",
+        State.RUNNING: "実行中",
+    },
+    "en": {
+        "kind": "Hands-on guide",
+        "goal": "Goal",
+        "audience": "Readers",
+        "contents": "Contents",
+        "graph": "How the parts depend on each other",
+        "sources": "Sources",
+        "builds_on": "Builds on",
+        "failed": "This part could not be made. Why:",
+        "skipped": "This part was not made, because it builds on “{title}”, which could not be made.",
+        "again": "Another run makes only the parts that are missing.",
+        "made": "made",
+        "model": "Engine",
+        "minutes": "Time",
+        "all": "All guides",
+        "project": "Guide",
+        "tasks": "Parts",
+        "offline": "No language model wrote this guide: it quotes sentences that a search found.",
+        State.SUCCEEDED: "done",
+        State.FAILED: "failed",
+        State.SKIPPED: "not made",
+        State.PENDING: "waiting",
+        State.RUNNING: "running",
+    },
+}

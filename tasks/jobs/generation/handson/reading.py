@@ -1,0 +1,201 @@
+"""Reading projects: JSON or YAML, with the line of everything that is wrong."""
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Final
+
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import SchemaError
+from pydantic import ValidationError
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+
+from tasks.contract import exit_codes
+from tasks.jobs.generation.handson.graph import mistakes
+from tasks.jobs.generation.handson.outline import with_outline
+from tasks.jobs.generation.handson.project import Project, Projects
+from tasks.jobs.generation.schedule.problems import Place, Problem, WrongProjectError, line_of
+from tasks.jobs.program import JobError
+
+_LARGEST: Final = 16 * 1024 * 1024
+_S3: Final = "s3://"
+
+Locate = Callable[[Place], str]
+
+
+def read_projects(locations: str) -> list[Project]:
+    """The projects of all files in `locations`: paths or ``s3://bucket/key``, with commas between them.
+
+    A file has one project, or several under ``projects``.
+
+    Raises:
+        WrongProjectError: with every problem of a file, each with its line.
+        JobError: if there is no such file (64), or S3 does not answer (75).
+    """
+    projects: list[Project] = []
+    home: dict[str, str] = {}
+    for location in filter(None, (part.strip() for part in locations.split(","))):
+        for project in _read(location):
+            if project.id in home:
+                raise JobError(
+                    f"project {project.id} is there twice: in {home[project.id]} and in {location}"
+                )
+            home[project.id] = location
+            projects.append(project)
+    if not projects:
+        raise JobError("which project? give --project PATH, or -p project=PATH to the run")
+    return projects
+
+
+def _read(location: str) -> tuple[Project, ...]:
+    name = location.rsplit("/", 1)[-1]
+    text = _text(location)
+    members, locate = _parse_json(text, name) if name.endswith(".json") else _parse_yaml(text, name)
+    several = isinstance(members, dict) and "projects" in members
+    within: tuple[str | int, ...] = () if several else ("projects", 0)
+    raw = members if several else {"projects": [members]}
+
+    def here(place: Place) -> str:
+        # A file with one project has no "projects": leave that part of the place out.
+        return locate(tuple(place)[len(within) :])
+
+    raw = {**raw, "projects": [with_outline(one) for one in raw["projects"]]} if _is_list(raw) else raw
+    try:
+        projects = Projects.model_validate(raw).projects
+    except ValidationError as error:
+        raise WrongProjectError(list(_invalid(error, here))) from None
+    problems = list(_references(projects, here))
+    if problems:
+        raise WrongProjectError(problems)
+    return projects
+
+
+def _is_list(raw: Any) -> bool:
+    return isinstance(raw.get("projects"), list)
+
+
+def _invalid(error: ValidationError, here: Locate) -> Iterator[Problem]:
+    for item in error.errors(include_url=False, include_context=False):
+        words = ".".join(map(str, item["loc"])) or "the file"
+        said = item["msg"].removeprefix("Value error, ")
+        yield Problem(here(item["loc"]), f"{words}: {said[:1].lower()}{said[1:]}")
+
+
+def _references(projects: tuple[Project, ...], here: Locate) -> Iterator[Problem]:
+    ids: set[str] = set()
+    for number, project in enumerate(projects):
+        place: tuple[str | int, ...] = ("projects", number)
+        if project.id in ids:
+            yield Problem(here((*place, "id")), f"project {project.id} is there twice")
+        ids.add(project.id)
+        for where, what in mistakes(project.tasks):
+            yield Problem(here((*place, "tasks", *where)), f"project {project.id}: {what}")
+        for index, task in enumerate(project.tasks):
+            if task.form is not None:
+                try:
+                    Draft202012Validator.check_schema(task.form)
+                except SchemaError as error:
+                    said = f"project {project.id}: task {task.id}: the schema is wrong: {error.message}"
+                    yield Problem(here((*place, "tasks", index, "schema")), said)
+
+
+def _parse_json(text: str, name: str) -> tuple[Any, Locate]:
+    def members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        found = dict(pairs)
+        if len(found) < len(pairs):
+            names = [key for key, _ in pairs]
+            twice = next(key for key in names if names.count(key) > 1)
+            raise WrongProjectError([Problem(name, f'"{twice}" is written twice in one object')])
+        return found
+
+    try:
+        parsed = json.loads(text, object_pairs_hook=members)
+    except json.JSONDecodeError as error:
+        where = f"{name}:{error.lineno}"
+        raise WrongProjectError([Problem(where, f"not JSON: {error.msg} (column {error.colno})")]) from None
+    except RecursionError:
+        raise WrongProjectError([Problem(name, "nested too deeply")]) from None
+    return parsed, lambda place: f"{name}:{line_of(text, place)}"
+
+
+def _parse_yaml(text: str, name: str) -> tuple[Any, Locate]:
+    yaml = YAML(typ="rt")
+    try:
+        parsed = yaml.load(text)
+    except MarkedYAMLError as error:
+        mark = error.problem_mark
+        where = f"{name}:{mark.line + 1}" if mark is not None else name
+        said = (str(error.problem) or "").splitlines()[:1]
+        raise WrongProjectError([Problem(where, f"not YAML: {' '.join(said)}")]) from None
+    except (YAMLError, RecursionError, ValueError) as error:
+        raise WrongProjectError([Problem(name, f"not YAML: {error}")]) from None
+
+    def locate(place: Place) -> str:
+        return f"{name}:{_yaml_line(parsed, place)}"
+
+    return _plain(parsed), locate
+
+
+def _yaml_line(node: Any, place: Place) -> int:
+    line = 0
+    for step in place:
+        try:
+            line = node.lc.key(step)[0] if isinstance(step, str) else node.lc.item(step)[0]
+            node = node[step]
+        except (AttributeError, KeyError, IndexError, TypeError):
+            break
+    return int(line) + 1
+
+
+def _plain(node: Any) -> Any:
+    """The same without ruamel's own classes, and with texts as texts."""
+    if isinstance(node, dict):
+        return {str(key): _plain(value) for key, value in node.items()}
+    if isinstance(node, list):
+        return [_plain(value) for value in node]
+    if isinstance(node, str):
+        return str(node)
+    if isinstance(node, bool):
+        return bool(node)
+    if isinstance(node, int):
+        return int(node)
+    return float(node) if isinstance(node, float) else node
+
+
+def _text(location: str) -> str:
+    body = _from_s3(location) if location.startswith(_S3) else _from_disk(location)
+    if len(body) > _LARGEST:
+        raise JobError(f"{location} is larger than {_LARGEST // 2**20} MB: these are no projects")
+    try:
+        return body.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = body.count(b"\n", 0, error.start) + 1
+        raise JobError(f"{location}:{line}: not UTF-8; save the file as UTF-8") from None
+
+
+def _from_disk(location: str) -> bytes:
+    try:
+        with Path(location.removeprefix("file://")).open("rb") as file:
+            return file.read(_LARGEST + 1)
+    except OSError as error:
+        raise JobError(f"cannot read the project {location}: {error.strerror or error}") from None
+
+
+def _from_s3(location: str) -> bytes:
+    import boto3  # noqa: PLC0415  (only for a project that lies in S3)
+    from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415  (the same)
+
+    bucket, _, key = location.removeprefix(_S3).partition("/")
+    try:
+        body: bytes = boto3.client("s3").get_object(Bucket=bucket, Key=key)["Body"].read(_LARGEST + 1)
+    except ClientError as error:
+        code = error.response.get("Error", {}).get("Code", "")
+        wrong = code in {"NoSuchKey", "NoSuchBucket", "AccessDenied", "InvalidBucketName"}
+        raise JobError(
+            f"cannot read the project {location}: {code}",
+            exit_codes.WRONG_INPUT if wrong else exit_codes.TRY_AGAIN,
+        ) from None
+    except BotoCoreError as error:
+        raise JobError(f"cannot read the project {location}: {error}", exit_codes.TRY_AGAIN) from None
+    return body
