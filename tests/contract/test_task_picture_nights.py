@@ -11,18 +11,12 @@ import pytest
 from selectolax.lexbor import LexborHTMLParser
 
 from tasks.contract import exit_codes
-from tests.support.picture_site import Checks, picture_server, pictures
+from tests.support.picture_site import Checks, asked, picture_server, pictures
 
 pytestmark = pytest.mark.slow
 
 PNG, JPEG = "_images/project.png", "_images/camera_rgb.jpg"
 FAST = ("--timeout", "2", "--allow", "127.0.0.0/8", "--processes", "1")
-
-
-def asked(url: str) -> dict[str, int]:
-    with urllib.request.urlopen(url + "_asked", timeout=10) as reply:
-        counted: dict[str, int] = json.loads(reply.read())
-    return counted
 
 
 class Nights(Checks):

@@ -42,6 +42,13 @@ def truth(url: str) -> dict[str, str]:
     return {url.rstrip("/") + path: said["verdict"] for path, said in members.items()}
 
 
+def asked(url: str) -> dict[str, int]:
+    """How often the server was asked for pictures: requests, unchanged, most_at_once."""
+    with urllib.request.urlopen(url + "_asked", timeout=10) as reply:
+        counted: dict[str, int] = json.loads(reply.read())
+    return counted
+
+
 @dataclass
 class Checks:
     """Runs the checker in processes of their own, over one articles database and one checkpoint."""

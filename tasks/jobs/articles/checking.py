@@ -5,11 +5,10 @@ import itertools
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from tasks.jobs.articles.host import Host, Politeness
 from tasks.jobs.articles.probe import Answer, Ask, Later, Patience, Probe
-from tasks.jobs.articles.transport import Transport
 from tasks.jobs.articles.urls import host_of
 from tasks.jobs.articles.verdicts import Finding, Verdict
 
@@ -28,21 +27,37 @@ class Pictures(Protocol):
         """The next pictures of a host, as (id, url, what is known of it), with ids above `after`."""
 
 
+class Requests(Protocol):
+    """What makes the requests."""
+
+    @property
+    def active(self) -> int:
+        """How many are under way."""
+
+    def start(self, ask: Ask, tag: object) -> None:
+        """Begin one; its answer comes with `tag`."""
+
+    def wait(self, seconds: float) -> Iterator[tuple[Any, float, Answer]]:
+        """The answers of the next `seconds`, as (tag, when it was asked, answer)."""
+
+
 class Checker:
     """Yields a finding for each picture, until there is none left or `stop` says so."""
 
     def __init__(
         self,
         pictures: Pictures,
-        transport: Transport,
+        requests: Requests,
         *,
         most: int,
         politeness: Politeness,
         patience: Patience,
         stop: Callable[[], bool],
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._pictures = pictures
-        self._transport = transport
+        self._requests = requests
+        self._clock = clock
         self._most = most
         self._politeness = politeness
         self._patience = patience
@@ -60,9 +75,9 @@ class Checker:
             self._offer(self._host(name))
         while not self._stop():
             yield from self._start_what_may()
-            if not self._transport.active and not self._ready and not self._later and not self._paused:
+            if not self._requests.active and not self._ready and not self._later and not self._paused:
                 return
-            for tag, asked_at, answer in self._transport.wait(self._seconds_to_wait()):
+            for tag, asked_at, answer in self._requests.wait(self._seconds_to_wait()):
                 probe, host = tag
                 finding = self._take(probe, host, asked_at, answer)
                 if finding is not None:
@@ -71,7 +86,7 @@ class Checker:
     # -- starting
 
     def _start_what_may(self) -> Iterator[tuple[str, Finding]]:
-        now = time.monotonic()
+        now = self._clock()
         while self._later and self._later[0][0] <= now:
             _, _, probe, ask = heapq.heappop(self._later)
             self._enqueue(probe, ask)
@@ -79,7 +94,7 @@ class Checker:
             host = heapq.heappop(self._paused)[2]
             self._queued.discard(host.name)
             self._offer(host)
-        while self._ready and self._transport.active < self._most and not self._stop():
+        while self._ready and self._requests.active < self._most and not self._stop():
             host = self._ready.popleft()
             self._queued.discard(host.name)
             if host.given_up:
@@ -97,7 +112,7 @@ class Checker:
                 probe.both_ends = host.both_ends
             ask = further or probe.start()
             host.started(now)
-            self._transport.start(ask, (probe, host))
+            self._requests.start(ask, (probe, host))
             self._offer(host)
 
     def _next_of(self, host: Host) -> tuple[Probe, Ask | None] | None:
@@ -120,7 +135,7 @@ class Checker:
     # -- taking answers
 
     def _take(self, probe: Probe, host: Host, asked_at: float, answer: Answer) -> Finding | None:
-        now = time.monotonic()
+        now = self._clock()
         host.active -= 1
         if answer.trouble is None or answer.status:
             host.succeeded(now)
@@ -164,8 +179,8 @@ class Checker:
 
     def _seconds_to_wait(self) -> float:
         """Until something can be done: an answer, a second try, the end of a pause; or a look at `stop`."""
-        now = time.monotonic()
+        now = self._clock()
         times = [queue[0][0] - now for queue in (self._later, self._paused) if queue]
-        if self._ready and self._transport.active < self._most:
+        if self._ready and self._requests.active < self._most:
             return 0.0
         return max(0.0, min([_LONGEST_WAIT, *times]))

@@ -20,11 +20,12 @@ class FindingFiles:
 
     def __init__(self, directory: Path, part: int = 0) -> None:
         self._directory = directory
-        self._part = part
         self._seen: set[str] = set()
         directory.mkdir(parents=True, exist_ok=True)
-        numbers = [int(path.stem.rpartition("-")[2]) for path in self._files()]
-        self._next = max(numbers, default=0) + 1
+        # Its own name in every process: what an earlier attempt left running a moment too long must not
+        # write over a file of this one.
+        self._name = f"findings-{part}-{os.getpid()}-{time.time_ns():x}"
+        self._next = 1
         self._batch: list[str] = []
 
     def _files(self) -> list[Path]:
@@ -50,7 +51,7 @@ class FindingFiles:
         """Make the batch safe."""
         if not self._batch:
             return
-        path = self._directory / f"findings-{self._part}-{self._next:08d}.jsonl"
+        path = self._directory / f"{self._name}-{self._next:08d}.jsonl"
         beside = path.with_suffix(".tmp")
         with beside.open("w", encoding="utf-8") as file:
             file.write("\n".join(self._batch) + "\n")

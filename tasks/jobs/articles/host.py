@@ -14,12 +14,16 @@ _HOST_TROUBLE: Final = {Trouble.TIMEOUT, Trouble.DNS, Trouble.TLS, Trouble.REFUS
 _WINDOW: Final = 5.0
 _SHORTEST: Final = 0.2
 _LEAST_RATE: Final = 0.5
+# The part of a host's rate that is left to each process that does not own it.
+_LITTLE: Final = 10
 
 
 @dataclass(frozen=True, slots=True)
 class Politeness:
     """Limits for a host.
 
+    `processes` share the pictures, each its own hosts; `own` are those of this one (None: all hosts), and
+    redirects may lead to others: what a host may be asked by all of them together stays within its limits.
     `failures_to_open` pictures that fail one after another, with no success since they were asked for, mean
     that the host is down: nothing is asked of it for `cooldown` seconds, then one picture is tried; after
     `trials` such tries in vain it is given up for this run. `rate` is requests a second (0: as they come);
@@ -35,6 +39,23 @@ class Politeness:
     failures_to_open: int = 8
     cooldown: float = 5.0
     trials: int = 2
+    processes: int = 1
+    own: frozenset[str] | None = None
+
+    def connections_to(self, host: str) -> int:
+        """How many requests to `host` this process may make at once."""
+        most = self.special.get(host, self.connections)
+        others = self.processes - 1
+        if self.own is None or not others:
+            return most
+        return max(1, most - others) if host in self.own else 1
+
+    def rate_to(self, host: str) -> float:
+        """Requests a second to `host` by this process; 0: as they come."""
+        if self.own is None:
+            return self.rate
+        little = self.rate / max(_LITTLE, self.processes)
+        return self.rate - little * (self.processes - 1) if host in self.own else little
 
 
 class Host:
@@ -50,10 +71,10 @@ class Host:
         self.given_up = False
         self.last_trouble = ""
         self._politeness = politeness
-        self._most = politeness.special.get(name, politeness.connections)
+        self._most = politeness.connections_to(name)
         self._limit = float(self._most)
         self.both_ends = True
-        self._rate = politeness.rate
+        self._given_rate = self._rate = politeness.rate_to(name)
         self._ceiling = 0.0
         self._next_start = 0.0
         self._slowed_at = float("-inf")
@@ -69,7 +90,11 @@ class Host:
         """Whether one more request may be made now."""
         if now < self.paused_until or now < self._next_start:
             return False
-        return self.active < (1 if self._open else max(1, int(self._limit)))
+        if self._open:
+            return self.active < 1
+        if self._failing and self.active + len(self._failing) >= self._politeness.failures_to_open:
+            return False  # those under way will tell whether it is down
+        return self.active < max(1, int(self._limit))
 
     @property
     def rate(self) -> float:
@@ -99,10 +124,10 @@ class Host:
         self._open = False
         if self._limit < self._most:
             self._limit = min(self._most, self._limit + 1 / max(1.0, self._limit))
-        if self._rate and self._rate != self._politeness.rate:
+        if self._rate and self._rate != self._given_rate:
             self._rate += 1 / self._rate  # one request a second more, every second
-            if self._rate >= (self._politeness.rate or self._ceiling):
-                self._rate = self._politeness.rate
+            if self._rate >= (self._given_rate or self._ceiling):
+                self._rate = self._given_rate
 
     def asked_for_less(self, now: float, seconds: float, asked_at: float = float("inf")) -> None:
         """429 or 503: half the connections, half the rate, and nothing at all for `seconds`.

@@ -1,6 +1,7 @@
 """Reading what servers say in headers that hold more than a word."""
 
 import re
+import zlib
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Final
@@ -49,6 +50,29 @@ def retry_after(value: str) -> float | None:
     if when.tzinfo is None:
         when = when.replace(tzinfo=UTC)
     return max(0.0, (when - datetime.now(UTC)).total_seconds())
+
+
+def unpacked(data: bytes, encoding: str) -> tuple[bytes, bool] | None:
+    """The beginning of what `data` unpacks to, at most 64 kB, and whether its end was there.
+
+    None for an encoding that we cannot unpack. Pictures that are stored packed (SVG, above all) are sent so
+    by servers that do not look whether that was asked for; browsers show them.
+    """
+    bits = _WINDOW_BITS.get(encoding.strip().lower())
+    if bits is None:
+        return None
+    unpacker = zlib.decompressobj(bits)
+    try:
+        head = unpacker.decompress(data, _MOST_UNPACKED)
+        while not unpacker.eof and unpacker.unconsumed_tail:  # a short file may unpack to any length
+            unpacker.decompress(unpacker.unconsumed_tail, _MOST_UNPACKED)
+    except zlib.error:
+        return b"", False
+    return head, unpacker.eof
+
+
+_MOST_UNPACKED: Final = 65_536
+_WINDOW_BITS: Final = {"gzip": 31, "x-gzip": 31, "deflate": 15}
 
 
 def part_type(body: bytes) -> str:

@@ -31,13 +31,13 @@ class Reply:
         self._writer = writer
         self._silent = method == "HEAD"
 
-    async def begin(self, status: int, headers: dict[str, str]) -> None:
-        """Status line and headers."""
+    async def begin(self, status: int, headers: dict[str, str], *, end: bool = True) -> None:
+        """Status line and headers; without `end` there may be more."""
         lines = [f"HTTP/1.1 {status} {_REASONS.get(status, 'Status')}"]
         lines += [f"{name}: {value}" for name, value in headers.items()]
         if "Content-Length" not in headers:
             lines.append("Connection: close")
-        await self.write(("\r\n".join(lines) + "\r\n\r\n").encode("latin-1"))
+        await self.write(("\r\n".join(lines) + "\r\n" + "\r\n" * end).encode("latin-1"))
 
     async def write(self, data: bytes) -> None:
         """Some of the body."""

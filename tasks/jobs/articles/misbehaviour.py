@@ -42,6 +42,14 @@ TRUTH: Final[dict[str, Verdict]] = {
     "head-405": Verdict.OK,
     "octet-stream": Verdict.OK,
     "hangs-after-404": Verdict.MISSING,
+    "garbage": Verdict.SERVER_ERROR,
+    "endless-headers": Verdict.SERVER_ERROR,
+    "dripping-headers": Verdict.TIMEOUT,
+    "redirect-chain": Verdict.REDIRECT_LOOP,
+    "wrong-range": Verdict.OK,
+    "packed": Verdict.OK,
+    "packed-cut": Verdict.TRUNCATED,
+    "packed-page": Verdict.NOT_IMAGE,
 }
 KINDS: Final = tuple(TRUTH)
 GOOD: Final = "good"

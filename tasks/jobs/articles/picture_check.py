@@ -1,15 +1,20 @@
 """The check itself, in one process or in several that share the hosts among them."""
 
+import contextlib
+import errno
 import multiprocessing
 import os
 import signal
+import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, wait
+from multiprocessing.context import SpawnProcess
 from pathlib import Path
 from typing import Final
 
+from tasks.contract import exit_codes
 from tasks.jobs.articles.address_guard import AddressGuard
 from tasks.jobs.articles.checking import Checker
 from tasks.jobs.articles.finding_files import FindingFiles
@@ -23,6 +28,7 @@ from tasks.jobs.program import JobError, ProgressLines, StopRequest
 _BATCH: Final = 2_000
 _BATCH_SECONDS: Final = 1.0
 _LOOK_SECONDS: Final = 0.2
+_FULL: Final = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 # The deadline is the state machine's; we end this much before it, with the findings safe, to be continued.
 _BEFORE_DEADLINE: Final = 2.0
 
@@ -62,14 +68,22 @@ class Means:
         self, pending: Pending, transport: Transport, stop: Callable[[], bool], share: int
     ) -> Checker:
         """A checker for one of `share` processes."""
+        politeness = self.politeness
+        if share > 1:
+            politeness = replace(politeness, processes=share, own=frozenset(pending.hosts()))
         return Checker(
             pending,
             transport,
             most=self._most(share),
-            politeness=self.politeness,
+            politeness=politeness,
             patience=self.patience,
             stop=stop,
         )
+
+    def processes(self, wanted: int, hosts: int) -> int:
+        """How many processes can share so many hosts within every host's connections."""
+        fewest = min([self.politeness.connections, *self.politeness.special.values()])
+        return max(1, min(wanted, hosts, fewest, self.concurrency))
 
     def _most(self, share: int) -> int:
         return max(1, self.concurrency // share)
@@ -114,12 +128,13 @@ def check_in_processes(
 
     Raises:
         JobError: if a process ended badly; what was checked is safe.
+        OSError: disk full.
     """
     work.settle()
     counts = work.counts()
     before, total = counts["checked"], counts["pictures"]
     progress.show("check", before, total)
-    processes = max(1, min(processes, len(Pending(work.path).hosts())))
+    processes = means.processes(processes, len(Pending(work.path).hosts()))
 
     def tell(done: int) -> None:
         progress.show("check", before + done, total)
@@ -169,8 +184,21 @@ def _check_beside(
         tell(sum(done.values()))
     for child in started:
         child.join()
-    if any(child.exitcode for child in started) and not stop():
-        raise JobError("a process of the check was ended from outside; what was checked is safe", 75)
+    _judge_ends(started, stopped=stop())
+
+
+def _judge_ends(ended: list[SpawnProcess], *, stopped: bool) -> None:
+    codes = {child.exitcode for child in ended}
+    if exit_codes.CANNOT_WRITE in codes:
+        raise JobError("cannot write findings: the disk is full", exit_codes.CANNOT_WRITE)
+    killed = sorted(-code for code in codes if code is not None and code < 0)
+    if killed and not stopped:
+        raise JobError(
+            f"a process of the check was ended by signal {killed[0]}; what was checked is safe",
+            exit_codes.TRY_AGAIN,
+        )
+    if any(code for code in codes if code is not None and code > 0):
+        raise JobError("a process of the check failed; its reason is above", exit_codes.BUG)
 
 
 def _check_share(
@@ -184,6 +212,15 @@ def _check_share(
     def stop() -> bool:
         return request.requested or os.getppid() != parent
 
-    check(
-        Pending(path, number, processes), FindingFiles(checkpoint, number), means, stop, told.send, processes
-    )
+    def tell(done: int) -> None:
+        with contextlib.suppress(BrokenPipeError):  # the parent was killed: `stop` sees that, too
+            told.send(done)
+
+    try:
+        check(
+            Pending(path, number, processes), FindingFiles(checkpoint, number), means, stop, tell, processes
+        )
+    except OSError as error:
+        if error.errno not in _FULL:
+            raise
+        sys.exit(exit_codes.CANNOT_WRITE)

@@ -11,6 +11,7 @@ asked for, how many of the answers were "not modified", and how many requests we
 import argparse
 import asyncio
 import contextlib
+import gzip
 import hashlib
 import json
 import mimetypes
@@ -24,16 +25,17 @@ from typing import Final
 from urllib.parse import quote, unquote, urlsplit
 
 from tasks.contract import exit_codes
+from tasks.jobs.articles.bad_ends import BADLY_ENDED
 from tasks.jobs.articles.corpus import locate
 from tasks.jobs.articles.http_reply import Reply
 from tasks.jobs.articles.misbehaviour import FORCED, GOOD, KINDS, kind_of, true_verdict
 
 PICTURES: Final = {".png", ".jpg", ".jpeg", ".gif", ".webp", ".svg", ".avif", ".bmp", ".ico"}
 _PAGE: Final = b"<!DOCTYPE html><html><title>Sorry</title><p>We looked everywhere.</html>"
-_BLOCK: Final = 1 << 18
 _TLS_HANDSHAKE: Final = b"\x16"
 _LONGEST_REQUEST: Final = 32_768
 _MOST_HOSTS: Final = 254
+_LITTLE: Final = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +186,9 @@ class PictureServer:
             "Last-Modified": formatdate(0, usegmt=True),
         }
         redirect = self._redirects(path).get(kind)
+        if kind.startswith("redirect-chain"):
+            number = int(kind.removeprefix("redirect-chain").strip("-") or 0)
+            redirect = f"/{FORCED}/redirect-chain-{number + 1}{quote(path)}"
         if redirect is not None:
             permanent = kind != "redirect-temporary"
             return await reply.send(301 if permanent else 302, b"", {"Location": redirect})
@@ -191,8 +196,9 @@ class PictureServer:
         if refusal is not None:
             status, more = refusal
             return await reply.send(status, _PAGE, {"Content-Type": "text/html", **more})
-        if kind in _UNENDING:
-            return await self._unending(kind, reply, body, headers)
+        if kind in BADLY_ENDED:
+            await BADLY_ENDED[kind](reply, body, headers)
+            return False
         return await self._serve(kind, request, reply, body, headers)
 
     async def _serve(
@@ -200,21 +206,22 @@ class PictureServer:
     ) -> bool:
         if kind in _SPOILT:
             body, headers = _SPOILT[kind](body, headers)
+        if kind == "wrong-range" and "range" in request.headers:
+            part = {"Content-Range": f"bytes 9-{len(body) - 1}/{len(body)}"}
+            return await reply.send(206, body[9:], {**headers, **part})
         if kind == "head-405" and request.method == "HEAD":
             return await reply.send(405)
         if kind == "slow":
             await asyncio.sleep(self._manner.slow_seconds)
+        asked = request.headers.get("range", "")
+        if asked and (kind == "range-refused" or (kind == "two-ranges-refused" and "," in asked)):
+            return await reply.send(416, b"", {})
         if kind in _WITHOUT_RANGE:
-            if kind == "range-refused" and "range" in request.headers:
-                return await reply.send(416, b"", {})
             return await reply.send(200, body, headers, length=kind != "no-length")
         if request.headers.get("if-none-match", "") == headers["ETag"]:
             self._unchanged += 1
             return await reply.send(304, b"", {"ETag": headers["ETag"]})
-        asked = request.headers.get("range", "")
-        if "," in asked and kind == "two-ranges-refused":
-            return await reply.send(416, b"", {})
-        if "," in asked and kind == "one-range":
+        if kind == "one-range":
             asked = asked.partition(",")[0]
         return await reply.send_range(body, headers, asked)
 
@@ -250,32 +257,6 @@ class PictureServer:
             refusals["too-many-once"] = (429, wait)
         return refusals
 
-    async def _unending(self, kind: str, reply: Reply, body: bytes, headers: dict[str, str]) -> bool:
-        if kind == "hang":
-            await asyncio.sleep(3600)
-        elif kind == "reset":
-            reply.reset()
-        elif kind == "drip":
-            await reply.begin(200, {**headers, "Content-Length": str(len(body))})
-            for byte in body:
-                await reply.write(bytes([byte]))
-                await asyncio.sleep(1)
-        elif kind == "endless":
-            await reply.begin(200, headers)
-            block = body * (1 + _BLOCK // max(1, len(body)))
-            while True:
-                await reply.write(block)
-        elif kind == "short-body":
-            await reply.begin(200, {**headers, "Content-Length": str(len(body) + 1000)})
-            await reply.write(body)
-        elif kind == "cut-off":
-            await reply.begin(200, {**headers, "Content-Length": str(len(body))})
-            await reply.write(body[: len(body) // 2])
-        elif kind == "hangs-after-404":
-            await reply.begin(404, {"Content-Type": "text/html", "Content-Length": "5000"})
-            await asyncio.sleep(3600)
-        return False
-
 
 def _cut_in_half(body: bytes, headers: dict[str, str]) -> tuple[bytes, dict[str, str]]:
     return body[: len(body) // 2], headers
@@ -297,14 +278,29 @@ def _unnamed(body: bytes, headers: dict[str, str]) -> tuple[bytes, dict[str, str
     return body, {**headers, "Content-Type": "application/octet-stream"}
 
 
+def _packed(body: bytes, headers: dict[str, str]) -> tuple[bytes, dict[str, str]]:
+    return gzip.compress(body, 6, mtime=0), {**headers, "Content-Encoding": "gzip"}
+
+
+def _packed_cut(body: bytes, headers: dict[str, str]) -> tuple[bytes, dict[str, str]]:
+    packed, headers = _packed(body[:_LITTLE], headers)
+    return packed[:-20], headers
+
+
+def _packed_page(body: bytes, headers: dict[str, str]) -> tuple[bytes, dict[str, str]]:  # noqa: ARG001  (one of a family)
+    return _packed(_PAGE, headers)
+
+
 _SPOILT: Final = {
+    "packed": _packed,
+    "packed-cut": _packed_cut,
+    "packed-page": _packed_page,
     "truncated": _cut_in_half,
     "lie": _a_page,
     "text": _some_text,
     "empty": _nothing,
     "octet-stream": _unnamed,
 }
-_UNENDING: Final = {"hang", "reset", "drip", "endless", "short-body", "cut-off", "hangs-after-404"}
 _WITHOUT_RANGE: Final = {"no-range", "no-length", "range-refused"}
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from tasks.jobs.articles.http_fields import byte_ranges, part_type, retry_after
+from tasks.jobs.articles.http_fields import byte_ranges, part_type, retry_after, unpacked
 from tasks.jobs.articles.picture_bytes import (
     HEAD,
     LONG_TAIL,
@@ -37,6 +37,7 @@ class Trouble(StrEnum):
     REFUSED = "refused"
     RESET = "reset"
     PARTIAL = "partial"
+    GARBLED = "garbled"
     BLOCKED = "blocked"
 
 
@@ -104,6 +105,7 @@ _VERDICT_OF_TROUBLE: Final = {
     Trouble.REFUSED: Verdict.REFUSED,
     Trouble.RESET: Verdict.RESET,
     Trouble.PARTIAL: Verdict.TRUNCATED,
+    Trouble.GARBLED: Verdict.SERVER_ERROR,
     Trouble.BLOCKED: Verdict.BLOCKED,
 }
 _NOT_MODIFIED: Final = 304
@@ -267,6 +269,10 @@ class Probe:
         return self._judge_head(answer, first, total)
 
     def _judge_head(self, answer: Answer, first: int, total: int) -> Ask | Finding:
+        if first != 0 or answer.header("content-encoding"):
+            # Not what was asked for, or of something packed, of which a part says little.
+            self._ranges = self.both_ends = False
+            return self._first_ask()
         self._total = total
         self._kind = identify(answer.head)
         if not self._kind:
@@ -310,6 +316,11 @@ class Probe:
         self._total = answer.length
         if answer.length == 0:
             return self._found(Verdict.EMPTY, answer)
+        if answer.header("content-encoding") not in {"", "identity"}:
+            return self._packed(answer)
+        return self._unpacked(answer)
+
+    def _unpacked(self, answer: Answer) -> Finding:
         self._kind = identify(answer.head)
         if not self._kind:
             return self._not_image(answer)
@@ -321,6 +332,21 @@ class Probe:
         return self._judge(
             answer, whole=bool(tail_says(self._kind, answer.tail)) if by_size is None else by_size
         )
+
+    def _packed(self, answer: Answer) -> Finding:
+        """Sent packed, although that was not asked for: browsers unpack it."""
+        encoding = answer.header("content-encoding")
+        opened = unpacked(answer.head, encoding)
+        if opened is None:
+            if not answer.header("content-type").startswith("image/"):
+                return self._not_image(answer)
+            return self._judge(answer, whole=True, detail=f"sent as {encoding}; not looked into")
+        head, ended = opened
+        self._kind = identify(head)
+        if not self._kind:
+            return self._not_image(Answer(answer.status, answer.headers, head))
+        seen_whole = answer.length <= len(answer.head)
+        return self._judge(answer, whole=ended or not seen_whole)
 
     def _cut(self, answer: Answer) -> Finding:
         promised = answer.header("content-length")

@@ -19,19 +19,21 @@ _TYPES: Final = {kind: f"image/{kind}" for kind in ("png", "jpeg", "gif", "webp"
 
 
 def fetch_thumbnails(
-    urls: Iterable[str], transport: Transport, seconds: float, stop: Callable[[], bool]
+    pictures: Iterable[tuple[str, str]], transport: Transport, seconds: float, stop: Callable[[], bool]
 ) -> dict[str, str]:
-    """The beginnings of pictures as data: URLs, which browsers show as far as they go.
+    """The beginnings of `pictures` (url, where it was found) as data: URLs, by url.
+
+    Browsers show a picture that breaks off as far as it goes.
 
     SVG is left out: it is a document, and this goes into a page for editors.
     """
-    waiting = list(urls)[:MOST][::-1]
+    waiting = list(pictures)[:MOST][::-1]
     found: dict[str, str] = {}
     give_up = time.monotonic() + seconds
     while (waiting or transport.active) and time.monotonic() < give_up and not stop():
         while waiting and transport.active < _AT_ONCE:
-            url = waiting.pop()
-            transport.start(Ask(url, 0, _BYTES - 1), url)
+            url, place = waiting.pop()
+            transport.start(Ask(place, 0, _BYTES - 1), url)
         for url, _, answer in transport.wait(0.2):
             kind = _TYPES.get(identify(answer.head))
             if kind and 200 <= answer.status < 300:  # noqa: PLR2004  (success)

@@ -17,7 +17,7 @@ _HEADERS_WANTED: Final = {
     name.encode(): name
     for name in (
         *("content-range", "content-type", "content-length", "location", "retry-after"),
-        *("etag", "last-modified"),
+        *("etag", "last-modified", "content-encoding"),
     )
 }
 _TROUBLE: Final = {
@@ -25,6 +25,8 @@ _TROUBLE: Final = {
     pycurl.E_COULDNT_RESOLVE_HOST: Trouble.DNS,
     pycurl.E_COULDNT_CONNECT: Trouble.REFUSED,
     pycurl.E_PARTIAL_FILE: Trouble.PARTIAL,
+    pycurl.E_UNSUPPORTED_PROTOCOL: Trouble.GARBLED,  # no HTTP at all
+    pycurl.E_FTP_WEIRD_SERVER_REPLY: Trouble.GARBLED,
     pycurl.E_SSL_CONNECT_ERROR: Trouble.TLS,
     pycurl.E_PEER_FAILED_VERIFICATION: Trouble.TLS,
     pycurl.E_SSL_CERTPROBLEM: Trouble.TLS,
@@ -32,6 +34,8 @@ _TROUBLE: Final = {
     pycurl.E_SSL_CACERT_BADFILE: Trouble.TLS,
 }
 _OK_STATUS: Final = 200
+# libcurl has no code of its own for headers that do not end.
+_TOO_LONG: Final = "Too large response headers"
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +124,8 @@ class Transfer:
         body = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
         if error and not self._cut:
             trouble = Trouble.BLOCKED if self.blocked else _TROUBLE.get(error, Trouble.RESET)
+            if _TOO_LONG in message:
+                trouble = Trouble.GARBLED
         return Answer(
             status=self._status,
             headers=headers,

@@ -5,6 +5,7 @@ attempt (extracting is fast); what survives an attempt are the findings, in file
 whole (see `FindingFiles`).
 """
 
+import heapq
 import json
 import sqlite3
 from collections.abc import Iterable, Iterator
@@ -146,14 +147,14 @@ class Work:
         )
         return dict(rows.fetchall())
 
-    def with_verdicts(self, verdicts: Iterable[str], most: int) -> Iterator[str]:
-        """The first pictures that got one of `verdicts`."""
+    def with_verdicts(self, verdicts: Iterable[str], most: int) -> Iterator[tuple[str, str]]:
+        """The first pictures that got one of `verdicts`, as (url, where it was found)."""
         wanted = json.dumps(sorted(verdicts))
         query = (
-            "SELECT url FROM picture WHERE verdict IN (SELECT value FROM json_each(?)) ORDER BY id LIMIT ?"
+            "SELECT url, coalesce(nullif(finding ->> 'final_url', ''), url) FROM picture"
+            " WHERE verdict IN (SELECT value FROM json_each(?)) ORDER BY id LIMIT ?"
         )
-        for (url,) in self._database.execute(query, (wanted, most)):
-            yield url
+        yield from self._database.execute(query, (wanted, most))
 
     def findings(self) -> Iterator[tuple[str, dict[str, Any]]]:
         """Every checked picture as (url, finding), sorted by URL."""
@@ -199,9 +200,23 @@ class Pending:
         self._number, self._processes = number, processes
 
     def hosts(self) -> list[str]:
-        """The hosts with pictures yet to check. A host is one process's: politeness is kept by host."""
-        rows = self._database.execute("SELECT DISTINCT host FROM picture WHERE finding IS NULL ORDER BY host")
-        return [host for at, (host,) in enumerate(rows) if at % self._processes == self._number]
+        """The hosts with pictures yet to check. A host is one process's: politeness is kept by host.
+
+        The host with most pictures goes to the process that has fewest so far, and so on.
+        """
+        rows = self._database.execute(
+            "SELECT host, count(*) FROM picture WHERE finding IS NULL GROUP BY host ORDER BY 2 DESC, 1"
+        )
+        if self._processes == 1:
+            return [host for host, _ in rows]
+        shares = [(0, number) for number in range(self._processes)]
+        mine = []
+        for host, pictures in rows:
+            load, number = heapq.heappop(shares)
+            heapq.heappush(shares, (load + pictures, number))
+            if number == self._number:
+                mine.append(host)
+        return mine
 
     def pending(self, host: str, after: int, limit: int) -> list[tuple[int, str, Finding | None]]:
         """The next pictures of a host to check, as (id, url, what an earlier night found good)."""

@@ -49,7 +49,18 @@ def test_one_success_forgives_everything() -> None:
     host.active = 3
     assert host.may_start(20)
     host.failed(Trouble.DNS, "/x", asked_at=21, now=22)
+    host.active = 1
     assert host.may_start(22)
+
+
+def test_while_requests_fail_no_more_are_made_than_it_takes_to_know() -> None:
+    host = Host("a", POLITENESS)
+    host.active = 1
+    assert host.may_start(0)
+    host.failed(Trouble.TIMEOUT, "/1", asked_at=0, now=1)
+    assert host.may_start(1)
+    host.active = 2
+    assert not host.may_start(1), "one failed and two under way are the three that tell"
 
 
 def test_hanging_files_of_a_living_host_do_not_count_against_it() -> None:
