@@ -25,7 +25,7 @@ header { border-bottom: 2px solid #1b2430; margin-bottom: 1rem; padding-bottom: 
 h1 { font-size: 1.7rem; line-height: 1.35; margin: .2rem 0; } h2 { font-size: 1.3rem; margin: 0 0 .5rem; }
 .kind { color: #5b6b7b; margin: 0; } .facts { color: #5b6b7b; margin: .3rem 0 0; font-size: .9rem; }
 .note { background: #fff6dc; border-left: 4px solid #d9a400; padding: .5rem .9rem; }
-figure { margin: 1rem 0; overflow-x: auto; } figure svg { max-width: none; }
+figure { margin: 1rem 0; overflow-x: auto; text-align: center; }
 nav ol { columns: 2; padding-left: 1.6rem; } nav li { break-inside: avoid; }
 section { border-top: 1px solid #d5dce3; padding: 1.2rem 0 .6rem; }
 section.failed, section.skipped { color: #5b6b7b; } .failed .why { color: #c62828; }
