@@ -9,7 +9,6 @@ from lock.events import (
     Leave,
     TakeOver,
 )
-from lock.model import StaleTask
 from tests.model.items import NONE
 from tests.model.search import Step
 from tests.model.world import (
@@ -127,9 +126,7 @@ class Getting(Processes):
             return self._with(after, number, run._replace(at=at, seen=seen_now, in_line=False)), None
 
         holder = self._holder(number, run)
-        task = (
-            StaleTask(task_arn=old.task_arn) if old.task_arn and "stale_tasks" not in self._without else None
-        )
+        task = old.traces if "stale_tasks" not in self._without else None
         head = run.grant if seen.queue and seen.queue[0].grant == run.grant else None
         event = TakeOver(
             holder=holder, expires_at=0, held_by=old.owner, fence=seen.fence,

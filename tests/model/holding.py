@@ -71,6 +71,16 @@ class Holding(Processes):
             at = run._replace(at="read", seen=NONE, task=-1)
             yield Step(f"{owner(number)} has no attempts left", self._with(world, number, at))
             return
+        if self._scene.shards:
+            fanning = run._replace(
+                at="fanning",
+                attempts=run.attempts + 1,
+                map_grant=run.grant,
+                map_left=self._scene.shards,
+                seen=NONE,
+            )
+            yield Step(f"{owner(number)} fans out with grant {run.grant}", self._with(world, number, fanning))
+            return
         task = Task(number, run.grant)
         place = len(world.tasks)
         started = run._replace(at="running", attempts=run.attempts + 1, task=place, seen=NONE)
@@ -93,6 +103,44 @@ class Holding(Processes):
         elif self._may(world, "timeout"):
             after = self._with(world, number, run._replace(at="read"))
             yield Step(f"{owner(number)}'s attempt times out", self._spend(after, "timeout"), True)
+
+    def _map_steps(self, world: World, number: int, run: Run) -> Iterator[Step]:
+        """The map run starts its containers, whatever has become of the execution."""
+        if run.map_left:
+            place = len(world.tasks)
+            shard = Task(number, run.map_grant, shard=True)
+            started = world._replace(tasks=(*world.tasks, shard))
+            after = self._with(started, number, run._replace(map_left=run.map_left - 1))
+            yield Step(f"{owner(number)}'s map run starts task {place} with grant {run.map_grant}", after)
+
+    def _fanning(self, world: World, number: int, run: Run) -> Iterator[Step]:
+        mine = [task for task in world.tasks if (task.run, task.grant) == (number, run.map_grant)]
+        at = "read" if "revoke after a fan-out" in self._without else "revoke"
+        if not run.map_left and all(task.phase in OVER for task in mine):
+            after = self._with(world, number, run._replace(at=at, seen=world.item))
+            yield Step(f"{owner(number)} hears that its fan-out has ended", after)
+        elif self._may(world, "timeout"):
+            after = self._with(world, number, run._replace(at=at, seen=world.item))
+            yield Step(f"{owner(number)}'s fan-out times out", self._spend(after, "timeout"), True)
+
+    def _revoke(self, world: World, number: int, run: Run) -> Iterator[Step]:
+        """Nobody is told the new grant, so no container of the fan-out passes its verification any more."""
+        seen = self.items[run.seen]
+        grant = f"{'ABC'[number]}.{run.attempts}r"
+
+        def then(after: World, run: Run, accepted: bool, item: int) -> tuple[World, str | None]:  # noqa: FBT001
+            return self._with(after, number, run._replace(at="read", seen=NONE)), None
+
+        event = ReArm(
+            owner=owner(number),
+            grant=run.grant,
+            new_grant=grant,
+            family="",
+            expires_at=0,
+            fence=seen.fence if seen else 0,
+        )
+        key = ("re-arm", number, run.grant, grant, event.fence)
+        yield from self._write(world, f"{owner(number)} revokes {run.grant}", key, lambda: event, then, run)
 
     def _read(self, world: World, number: int, run: Run) -> Iterator[Step]:
         item = self.items[world.item]

@@ -45,6 +45,8 @@ class Runs(Getting, Holding, Beside):
             "re-arm": self._re_arm,
             "run": self._run_task,
             "running": self._running,
+            "fanning": self._fanning,
+            "revoke": self._revoke,
             "read": self._read,
             "release": self._release,
             "hand off": self._end,
@@ -76,6 +78,7 @@ class Runs(Getting, Holding, Beside):
         """Everything that can happen next."""
         world = World(*state)
         for number, run in enumerate(world.runs):
+            yield from self._map_steps(world, number, run)
             if run.status == "running":
                 yield from self._run_steps[run.at](world, number, run)
                 if self._may(world, "abort"):

@@ -34,6 +34,7 @@ class Space:
         faults = " ".join(f"{name}:{count}" for name, count in self.scene.faults.items()) or "no faults"
         if isinstance(self.scene, world.Scene):
             attempts = "one attempt" if self.scene.attempts == 1 else f"{self.scene.attempts} attempts"
+            attempts += f" of {self.scene.shards} shards" if self.scene.shards else ""
             return f"{len(self.scene.runs)} runs, {attempts} each; {faults}"
         return f"{len(self.scene.policies)} programs, time to {self.scene.until}; {faults}"
 
@@ -43,11 +44,14 @@ def _runs(
     policies: str = "skip skip",
     *,
     attempts: int = 2,
+    shards: int = 0,
     keys: tuple[str | None, ...] = (None, None, None),
     most: int = 99,
     **faults: int,
 ) -> Space:
-    scene = world.Scene(runs=tuple(policies.split()), keys=keys, attempts=attempts, faults=faults, most=most)
+    scene = world.Scene(
+        runs=tuple(policies.split()), keys=keys, attempts=attempts, shards=shards, faults=faults, most=most
+    )
     if faults.get("delete"):
         # Whoever deletes a lock that is held takes it away; that two then work is not the lock's doing.
         scene = replace(scene, promises=ALL_PROMISES - {"I1", "I11"})
@@ -67,6 +71,8 @@ SMALL = (
     _runs("two deliveries of one scheduled time", keys=("k1", "k1"), abort=1, fail=1),
     _runs("an aborted run in line", "wait wait", abort=1, lost=1),
     _runs("TTL collects, somebody deletes", collect=1, delete=1, fail=1),
+    _runs("a fan-out is aborted, the sweep comes late", attempts=1, shards=2, abort=1, sweep=1),
+    _runs("a fan-out times out, writes are late", shards=1, timeout=1, late=1),
     _programs("two programs, one is killed", faults={"crash": 1}, until=6),
     _programs("a paused program with renewals", faults={"pause": 1}, renewals=True, until=5, lease=2),
 )
@@ -89,6 +95,17 @@ LARGE = (
     ),
     _runs("every fault, any three of them", most=3, **dict.fromkeys(EVERY_FAULT, 1)),
     _runs("every fault, any four of them", attempts=1, most=4, **dict.fromkeys(EVERY_FAULT, 1)),
+    _runs("fan-outs, two aborts, a sweep, a late write", shards=2, attempts=1, abort=2, sweep=1, late=1),
+    _runs(
+        "fan-outs, a timeout, an abort, a redrive, lost and late writes",
+        shards=1,
+        abort=1,
+        redrive=1,
+        timeout=1,
+        lost=1,
+        late=1,
+        sweep=1,
+    ),
     _programs("a killed program, lost and late writes", faults={"crash": 1, "lost": 1, "late": 1}),
     _programs("two in line, one is killed", "wait wait", faults={"crash": 1, "lost": 1}),
     _programs(
@@ -105,4 +122,5 @@ LIVENESS = (
     world.Scene(faults={"abort": 1, "redrive": 1, "sweep": world.UNLIMITED}, attempts=1),
     world.Scene(runs=("skip", "wait"), faults={"abort": 2, "sweep": world.UNLIMITED}, attempts=1),
     world.Scene(faults={"late": 1, "lost": 1, "sweep": world.UNLIMITED}, attempts=1),
+    world.Scene(faults={"abort": 1, "timeout": 1, "sweep": world.UNLIMITED}, attempts=1, shards=1),
 )

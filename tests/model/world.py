@@ -29,7 +29,11 @@ OVER = frozenset({ENDED_WELL, STOPPED})
 
 
 class Run(NamedTuple):
-    """One execution: `at` is where it stands, `seen` the item that it read, by number."""
+    """One execution: `at` is where it stands, `seen` the item that it read, by number.
+
+    Its map run, if its step fans out, is a process of its own, which can go on after its execution:
+    `map_grant` is what its containers are told, `map_left` how many it has yet to start.
+    """
 
     status: str = "running"
     at: str = "acquire"
@@ -38,21 +42,25 @@ class Run(NamedTuple):
     task: int = -1
     attempts: int = 0
     in_line: bool = False
+    map_grant: str = ""
+    map_left: int = 0
 
 
 class Task(NamedTuple):
-    """One container: whose, with which grant, and how far."""
+    """One container: whose, with which grant, and how far. One for a shard claims nothing: it verifies."""
 
     run: int
     grant: str
     phase: str = PENDING
+    shard: bool = False
 
 
 class Sweeper(NamedTuple):
-    """The clean-up: what it is about to do, with the item that it read."""
+    """The clean-up: what it is about to do, with the item that it read, and whose grant it has revoked."""
 
     at: str = "idle"
     seen: int = NONE
+    revoked: str = ""
 
 
 class World(NamedTuple):
@@ -77,6 +85,7 @@ class Scene:
         runs: for each run its policy, `skip` or `wait`.
         keys: for each run its run key, or None.
         attempts: how many tasks a run may start.
+        shards: how many containers an attempt starts at once; 0 for ordinary steps.
         faults: how often each fault may happen; see `FAULTS`.
         most: how many may happen in all.
         without: rules that the processes leave out; see `tests/model/mutants.py`.
@@ -87,6 +96,7 @@ class Scene:
     runs: tuple[str, ...] = ("skip", "skip")
     keys: tuple[str | None, ...] = (None, None, None)
     attempts: int = 2
+    shards: int = 0
     faults: dict[str, int] = field(default_factory=dict)
     most: int = 99
     without: frozenset[str] = frozenset()
@@ -147,7 +157,13 @@ class Processes:
             yield Step(f"{story}: seems lost, and is on its way", late, True)
 
     def _holder(self, number: int, run: Run) -> Holder:
-        return Holder(owner=owner(number), kind="sfn", grant=run.grant, run_key=self._scene.keys[number])
+        return Holder(
+            owner=owner(number),
+            kind="sfn",
+            grant=run.grant,
+            run_key=self._scene.keys[number],
+            group=owner(number) if self._scene.shards else None,
+        )
 
     def _key_is_done(self, number: int, item: LockItem) -> bool:
         key = self._scene.keys[number]
@@ -161,20 +177,33 @@ class Processes:
     def _is_dead(self, world: World, name: str) -> bool:
         return world.runs["ABC".index(name[-1])].status != "running"
 
-    def _to_drain(self, seen: int) -> frozenset[str]:
+    def _to_drain(self, world: World, seen: int) -> frozenset[int]:
+        """The tasks that the row names, and those that a listing of the groups it names shows.
+
+        A container that was only just started is not listed yet.
+        """
         item = self.items[seen]
-        return frozenset(task.task_arn for task in item.to_drain if task.task_arn) if item else frozenset()
+        if item is None:
+            return frozenset()
+        named = {int(task.task_arn.split()[1]) for task in item.to_drain if task.task_arn}
+        groups = {task.group for task in item.to_drain if "drain the group" not in self._without}
+        listed = {
+            place
+            for place, task in enumerate(world.tasks)
+            if task.shard and task.phase != PENDING and owner(task.run) in groups
+        }
+        return frozenset(named | listed)
 
     def _stopped(self, world: World, seen: int) -> tuple[Task, ...]:
-        drained = self._to_drain(seen)
+        drained = self._to_drain(world, seen)
         told = {PENDING: STOPPED, WORKING: STOPPING}
         return tuple(
-            task._replace(phase=told.get(task.phase, task.phase)) if f"task {place}" in drained else task
+            task._replace(phase=told.get(task.phase, task.phase)) if place in drained else task
             for place, task in enumerate(world.tasks)
         )
 
     def _all_over(self, world: World, seen: int) -> bool:
-        return all(world.tasks[int(arn.split()[1])].phase in OVER for arn in self._to_drain(seen))
+        return all(world.tasks[place].phase in OVER for place in self._to_drain(world, seen))
 
     @staticmethod
     def _last(number: int, grant: str) -> LastRun:
@@ -196,7 +225,11 @@ class Processes:
         )
 
     def _overlap(self, world: World) -> str | None:
-        working = [f"task {n}" for n, task in enumerate(world.tasks) if task.phase in IN_SECTION]
+        inside = {n: task for n, task in enumerate(world.tasks) if task.phase in IN_SECTION}
+        working = [f"task {n}" for n in inside]
+        one_fan_out = len({(task.run, task.grant, task.shard) for task in inside.values()}) == 1
+        if one_fan_out and all(task.shard for task in inside.values()):
+            return None
         if len(working) > 1 and "I1" in self._scene.promises:
             return f"I1 {' and '.join(working)} work at the same time"
         return None

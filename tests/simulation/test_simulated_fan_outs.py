@@ -348,3 +348,25 @@ def test_the_janitor_revokes_the_grant_before_it_looks_for_containers() -> None:
 
 def vars_of(item: Any) -> dict[str, Any]:
     return {name: getattr(item, name) for name in item.__dataclass_fields__}
+
+
+def test_a_fan_out_whose_grant_cannot_be_revoked_is_left_to_the_janitor_with_all_that_may_still_start() -> (
+    None
+):
+    """Draining without revoking would miss a container that is about to verify."""
+
+    async def story(world: World) -> None:
+        assert isinstance(world.faults, Planned)
+        world.faults.plan("lost request", lambda call: call.state == "Revoke" and "run-1" in call.by, times=7)
+        add_job(world)
+        acting(world)
+        run = await world.run("run-1")
+        assert "LeaveToJanitor" in run.states
+        assert "Settle" not in run.states
+        assert run.report["outcome"] == "failed", "the collecting step never ran"
+        assert "left to the janitor" in run.report["reason"]
+        await world.until(lambda: free(world))
+        (record,) = world.runs.records()
+        assert record["outcome"] == "failed"
+
+    simulate(story)
