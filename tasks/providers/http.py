@@ -127,10 +127,11 @@ def retry_after(headers: Mapping[str, str], now: float | None = None) -> float |
 
     ``retry-after-ms``, which OpenAI and Azure send as well, is finer and goes first.
     """
-    finer = _number(headers.get("retry-after-ms"))
+    folded = {name.lower(): value for name, value in headers.items()}
+    finer = _number(folded.get("retry-after-ms"))
     if finer is not None:
         return finer / 1000
-    value = headers.get("Retry-After")
+    value = folded.get("retry-after")
     seconds = _number(value)
     if seconds is not None or not value:
         return seconds

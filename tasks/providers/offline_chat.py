@@ -23,6 +23,9 @@ NAME: Final = "offline/extract-1"
 _SOURCE: Final = re.compile(r'<source id="(\d+)"[^>]*>\n(.*?)\n</source>', re.DOTALL)
 # A sentence ends at Japanese or Western punctuation, or where the line does.
 _SENTENCE: Final = re.compile(r"[^\n。!?!?.]*(?:[。!?!?]|\.(?=\s|$)|\.(?=\S)[^\n。!?!?.]*)*", re.MULTILINE)
+# What begins a list item, a quotation or a heading, and what divides the cells of a table.
+_MARKS: Final = re.compile(r"^(?:(?:[-*+>]|#+|\d+[.)])\s+)+")
+_TABLE: Final = re.compile(r"\s*\|\s*")
 _SHORTEST: Final = 12
 _LONGEST: Final = 600
 _SENTENCES: Final = 6
@@ -83,7 +86,7 @@ def _sentences(user: str) -> list[_Sentence]:
     seen: set[str] = set()
     for number, text in _SOURCE.findall(user):
         for match in _SENTENCE.finditer(text):
-            sentence = " ".join(match.group().split()).lstrip("#*-> ")
+            sentence = _TABLE.sub(": ", _MARKS.sub("", " ".join(match.group().split()))).strip(": ")
             if _SHORTEST <= len(sentence) <= _LONGEST and sentence not in seen:
                 seen.add(sentence)
                 found.append(_Sentence(sentence, int(number), len(found), Counter(words_of(sentence))))

@@ -69,7 +69,12 @@ async def repeat(
         before_sleep=before_sleep,
         reraise=True,
     )
-    return await retrying(call)
+
+    async def once() -> Result:
+        # tenacity awaits only what it recognises as a coroutine function, and a lambda is none.
+        return await call()
+
+    return await retrying(once)
 
 
 def _is_temporary(error: BaseException) -> bool:

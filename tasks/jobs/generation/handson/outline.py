@@ -37,12 +37,12 @@ def _task(entry: dict[str, Any], topic: str, language: str) -> dict[str, Any]:
         "weight": entry["weight"],
     }
     if "items" in entry:
-        task["schema"] = _form(entry["items"])
+        task["schema"] = _form({name: words[language] for name, words in entry["items"].items()})
     return task
 
 
 def _form(items: dict[str, str]) -> dict[str, Any]:
-    texts = {name: {"type": "string", "description": about} for name, about in items.items()}
+    texts = {name: {"type": "string", "title": title, "description": title} for name, title in items.items()}
     item = {"type": "object", "properties": texts, "required": list(texts), "additionalProperties": False}
     return {
         "type": "object",

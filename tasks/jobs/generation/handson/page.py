@@ -1,7 +1,7 @@
 """A guide as a page that a person reads, and the page that lists all. Nothing is loaded from elsewhere."""
 
 import html
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from markdown_it import MarkdownIt
@@ -9,6 +9,7 @@ from markdown_it import MarkdownIt
 from tasks.jobs.generation.handson.finished import Record
 from tasks.jobs.generation.handson.labels import LABELS
 from tasks.jobs.generation.handson.picture import draw
+from tasks.jobs.generation.handson.questions import GENERAL_FORM
 from tasks.jobs.generation.handson.remaining import duration
 from tasks.jobs.generation.handson.running import Lane, State
 
@@ -130,7 +131,7 @@ def _section(lane: Lane, number: int, name: str) -> str:
         )
         parts.append(f"<p class=builds>{words['builds_on']}: {links}</p>\n")
     if isinstance(standing.result, Record):
-        parts.append(_value(standing.result.output))
+        parts.append(_value(standing.result.output, task.form or GENERAL_FORM))
         parts.append(_sources(standing.result, words["sources"]))
     elif standing.state is State.FAILED:
         parts.append(f"<p class=why>{words['failed']} {html.escape(standing.reason)}</p>\n")
@@ -155,24 +156,35 @@ def _sources(record: Record, label: str) -> str:
     return f"<div class=sources>{label}<ul>{''.join(items)}</ul></div>\n"
 
 
-def _value(value: Any) -> str:
-    """Any output as HTML: Markdown for texts, lists and definitions for the rest."""
+def _value(value: Any, form: Mapping[str, Any]) -> str:
+    """Any output as HTML: Markdown for texts, else lists and definitions with the names that `form` gives."""
     if isinstance(value, str):
         return _markdown(value)
     if isinstance(value, dict):
+        forms = form.get("properties", {})
         if len(value) == 1:
-            return _value(next(iter(value.values())))
+            name, member = next(iter(value.items()))
+            return _value(member, _form(forms, name))
         members = "".join(
-            f"<dt>{html.escape(str(name))}</dt><dd>{_inner(member)}</dd>" for name, member in value.items()
+            f"<dt>{html.escape(str(_form(forms, name).get('title', name)))}</dt>"
+            f"<dd>{_inner(member, _form(forms, name))}</dd>"
+            for name, member in value.items()
         )
         return f"<dl class=value>{members}</dl>\n"
     if isinstance(value, list):
-        return f"<ol class=value>{''.join(f'<li>{_inner(item)}</li>' for item in value)}</ol>\n"
+        items = _form(form, "items")
+        return f"<ol class=value>{''.join(f'<li>{_inner(item, items)}</li>' for item in value)}</ol>\n"
     return html.escape(str(value))
 
 
-def _inner(value: Any) -> str:
-    return _inline(value) if isinstance(value, str) and "\n" not in value else _value(value)
+def _form(forms: Any, name: str) -> Mapping[str, Any]:
+    """The schema of a member, as far as it is written down in its place."""
+    found = forms.get(name) if isinstance(forms, dict) else None
+    return found if isinstance(found, dict) else {}
+
+
+def _inner(value: Any, form: Mapping[str, Any]) -> str:
+    return _inline(value) if isinstance(value, str) and "\n" not in value else _value(value, form)
 
 
 def _reader() -> MarkdownIt:

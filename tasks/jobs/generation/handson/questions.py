@@ -135,7 +135,7 @@ def as_yaml(output: Any) -> str:
     """As YAML that people read: block style, wide characters as they are."""
     yaml = YAML(typ="rt")
     yaml.default_flow_style = False
-    yaml.width = 100
+    yaml.width = 10_000
     text = io.StringIO()
     yaml.dump(output, text)
     return text.getvalue()
