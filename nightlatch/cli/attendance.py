@@ -104,7 +104,8 @@ def show_line(invocation: Invocation, line: LogLine) -> None:
     else:
         text = line.message if invocation.settings.verbose else log_text(line.message)
         if text is not None:
-            invocation.out.line(f"{line.at.astimezone():%H:%M:%S} {line.step}/{line.attempt}  {text}")
+            step = line.step if line.shard is None else f"{line.step}[{line.shard}]"
+            invocation.out.line(f"{line.at.astimezone():%H:%M:%S} {step}/{line.attempt}  {text}")
 
 
 def conclude(invocation: Invocation, run: Run, *, fail_on_skip: bool = False) -> ExitCode:

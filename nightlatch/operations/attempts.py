@@ -40,6 +40,7 @@ class Attempt:
         result: running, succeeded, failed, timed_out or stopped.
         exit_code: The container's, when it had one; a container that never started has none.
         reason: What ECS or Step Functions said about the end.
+        shard: Number of the shard it works on; None outside a fan-out.
     """
 
     step: str
@@ -50,6 +51,7 @@ class Attempt:
     result: str = "running"
     exit_code: int | None = None
     reason: str | None = None
+    shard: int | None = None
 
     @property
     def task_id(self) -> str | None:
@@ -174,12 +176,13 @@ def _scheduled(event: dict[str, Any], at: datetime, position: int) -> Attempt:
     for container in overrides.get("ContainerOverrides") or ():
         for pair in container.get("Environment") or ():
             told[pair.get("Name", "")] = pair.get("Value", "")
-    number = told.get("NIGHTLATCH_ATTEMPT", "")
+    number, shard = told.get("NIGHTLATCH_ATTEMPT", ""), told.get("NIGHTLATCH_SHARD_INDEX", "")
     return Attempt(
         step=told.get("NIGHTLATCH_STEP") or "?",
         number=int(number) if number.isdecimal() else position,
         task_arn=None,
         started_at=at,
+        shard=int(shard) if shard.isdecimal() else None,
     )
 
 

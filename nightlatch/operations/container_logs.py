@@ -29,6 +29,7 @@ class LogLine:
     step: str
     attempt: int
     message: str
+    shard: int | None = None
 
 
 @dataclass(frozen=True)
@@ -154,6 +155,7 @@ class LogReader:
                     step=attempt.step,
                     attempt=attempt.number,
                     message=event["message"].rstrip("\n"),
+                    shard=attempt.shard,
                 )
                 for event in reply["events"]
             ]

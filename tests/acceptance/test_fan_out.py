@@ -99,6 +99,13 @@ def test_every_shard_is_published_once_whatever_becomes_of_its_containers(works:
     assert shown["outcome"] == "succeeded"
     assert (shown["fan_outs"][0]["succeeded"], shown["fan_outs"][0]["failed"]) == (len(SHARDS), 0)
     assert "8 of 8 shards done" in works.cli("show", run).stdout
+    said = [json.loads(line) for line in works.cli("logs", run, "-o", "jsonl").stdout.splitlines()]
+    containers = {(line["step"], line.get("shard"), line["attempt"]) for line in said}
+    shards = {("work", number, 1) for number in range(len(SHARDS))} | {("work", 2, 2), ("work", 4, 2)}
+    assert containers == {("plan", None, 1), *shards, ("collect", None, 1)}
+    alone = works.cli("logs", run, "--shard", "4").stdout.splitlines()
+    assert alone
+    assert all(" work[4]/" in line for line in alone)
     assert works.lock_is_free("sharded")
     states = works.client("stepfunctions")
     arn = shown["execution_arn"]

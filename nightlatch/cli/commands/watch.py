@@ -17,6 +17,7 @@ from nightlatch.operations.codes import ExitCode
 from nightlatch.operations.container_logs import LogReader
 from nightlatch.operations.errors import OperationError
 from nightlatch.operations.executions import find_run, read_run
+from nightlatch.operations.shards import ShardReader
 
 _SETTLE_LOOKS = 3
 
@@ -68,6 +69,7 @@ def watch(
         "nightlatch logs nightly-articles -f",
         "nightlatch logs nightly-articles-20261121T210000Z-3f9a2c --step check --attempt 2",
         "nightlatch logs nightly-articles --since 30m -o jsonl",
+        "nightlatch logs documents --step work --shard 17",
     ],
 )
 def logs(
@@ -85,26 +87,38 @@ def logs(
         int | None, typer.Option("--attempt", metavar="N", min=1, help="Only this attempt.")
     ] = None,
     step: Annotated[str | None, typer.Option("--step", metavar="STEP", help="Only this step.")] = None,
+    shard: Annotated[
+        int | None, typer.Option("--shard", metavar="N", min=0, help="Only this shard of a fan-out.")
+    ] = None,
 ) -> ExitCode:
-    """Show what the containers of a run say."""
+    """Show what the containers of a run say.
+
+    Those of a fan-out are included, the failed shards first.
+    """
     deployment = invocation.deployment
     run = find_run(deployment, run_or_job, known_jobs(invocation))
     history = HistoryReader(deployment, run.execution_arn)
     moment = None if since is None else parse_moment(since, "--since", invocation.now())
     reader = LogReader(deployment, run.job, since=moment, tail=tail)
 
+    shards = ShardReader(deployment, shard)
+
     def wanted() -> list[Attempt]:
+        trail = history.read()
         return [
             found
-            for found in history.read().attempts
+            for found in [*(trail.attempts if shard is None else ()), *shards.read(trail.map_runs)]
             if (step is None or found.step == step) and (attempt is None or found.number == attempt)
         ]
 
+    particular = step is not None or attempt is not None or shard is not None
     attempts = wanted()
+    if shards.left_out:
+        invocation.talk.note(f"{shards.left_out} more shards are not shown; --shard N shows one")
     if not attempts and not (follow and run.running):
         raise OperationError(
             "LOG-001",
-            f"{run.run} has no container{' like that' if step or attempt else ''}, and so no log",
+            f"{run.run} has no container{' like that' if particular else ''}, and so no log",
             tries=[f"nightlatch show {run.run}"],
         )
     lines = reader.read(attempts)
