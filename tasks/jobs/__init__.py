@@ -10,10 +10,10 @@ from typing import Final
 
 JOBS: Final[Mapping[str, str]] = MappingProxyType(
     {
-        "handson-generate": "tasks.jobs.generation.handson.handson_generate",
         "documents-collect": "tasks.jobs.documents.documents_collect",
         "documents-plan": "tasks.jobs.documents.documents_plan",
         "documents-work": "tasks.jobs.documents.documents_work",
+        "handson-generate": "tasks.jobs.generation.handson.handson_generate",
         "load-articles": "tasks.jobs.articles.load_articles",
         "missing-images": "tasks.jobs.articles.missing_images",
         "schedule-generate": "tasks.jobs.generation.schedule.schedule_generate",
