@@ -4,6 +4,7 @@ import json
 import random
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import Any
 
 import trio
@@ -24,6 +25,8 @@ from tests.simulation.world.shards import Shards
 from tests.simulation.world.timeline import Timeline
 from tests.support.definitions import PREFIX, definition, settings
 
+_REMEMBERED = 16
+
 
 class Definitions:
     """The rendered machines, each parsed once.
@@ -34,16 +37,17 @@ class Definitions:
 
     def __init__(self, change: Callable[[str, dict[str, Any]], None] = lambda _name, _states: None) -> None:
         self._change = change
-        self._parsed: dict[str, Machine] = {}
+        # A parsed machine takes megabytes, and random nights have settings of their own.
+        self._machine = lru_cache(maxsize=_REMEMBERED)(self._parse)
 
     def machine(self, name: str, **given: Any) -> Machine:
         """`job` with these settings, `janitor` or `watchdog`."""
-        text = definition(name, **given)
-        if text not in self._parsed:
-            parsed = json.loads(text)
-            self._change(name, parsed["States"])
-            self._parsed[text] = Machine.parse(json.dumps(parsed))
-        return self._parsed[text]
+        return self._machine(name, definition(name, **given))
+
+    def _parse(self, name: str, text: str) -> Machine:
+        parsed = json.loads(text)
+        self._change(name, parsed["States"])
+        return Machine.parse(json.dumps(parsed))
 
 
 AS_SHIPPED = Definitions()
