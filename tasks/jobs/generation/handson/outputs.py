@@ -89,9 +89,9 @@ def as_markdown(lane: Lane) -> str:
                 lines = [f"- [{one.number}] {one.title} ({one.address})" for one in standing.result.sources]
                 parts.append(f"{words['sources']}:\n\n" + "\n".join(lines) + "\n")
         elif standing.state is State.FAILED:
-            parts.append(f"{words['failed']} {standing.reason}\n")
+            parts.append(f"{words['why_failed']} {standing.reason}\n")
         elif standing.state is State.SKIPPED:
-            parts.append(words["skipped"].format(title=lane.graph.tasks[standing.because].title) + "\n")
+            parts.append(words["why_skipped"].format(title=lane.graph.tasks[standing.because].title) + "\n")
     return "\n".join(parts)
 
 

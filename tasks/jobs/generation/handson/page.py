@@ -134,9 +134,9 @@ def _section(lane: Lane, number: int, name: str) -> str:
         parts.append(_value(standing.result.output, task.form or GENERAL_FORM))
         parts.append(_sources(standing.result, words["sources"]))
     elif standing.state is State.FAILED:
-        parts.append(f"<p class=why>{words['failed']} {html.escape(standing.reason)}</p>\n")
+        parts.append(f"<p class=why>{words['why_failed']} {html.escape(standing.reason)}</p>\n")
     elif standing.state is State.SKIPPED:
-        because = words["skipped"].format(title=_title(lane, standing.because))
+        because = words["why_skipped"].format(title=_title(lane, standing.because))
         parts.append(f"<p class=why>{html.escape(because)}</p>\n")
     else:
         parts.append(f"<p>{words[standing.state]}</p>\n")

@@ -76,7 +76,11 @@ def _is_list(raw: Any) -> bool:
 
 
 def _invalid(error: ValidationError, here: Locate) -> Iterator[Problem]:
-    for item in error.errors(include_url=False, include_context=False):
+    items = error.errors(include_url=False, include_context=False)
+    for item in items:
+        inside = [other for other in items if len(other["loc"]) > len(item["loc"])]
+        if item["type"] == "too_short" and any(o["loc"][: len(item["loc"])] == item["loc"] for o in inside):
+            continue  # it is short only because what is in it is wrong
         words = ".".join(map(str, item["loc"])) or "the file"
         said = item["msg"].removeprefix("Value error, ")
         yield Problem(here(item["loc"]), f"{words}: {said[:1].lower()}{said[1:]}")
