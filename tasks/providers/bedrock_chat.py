@@ -52,9 +52,16 @@ _CONNECTIONS: Final = 512
 
 
 class BedrockChat(Closing):
-    """One model (id, inference profile, or ARN of either) in the region of the environment."""
+    """One model (id, inference profile, or ARN of either) in `region`, or in the one that boto3 finds."""
 
-    def __init__(self, model: str, endpoint: str | None = None, *, structured: bool = True) -> None:
+    def __init__(
+        self,
+        model: str,
+        endpoint: str | None = None,
+        *,
+        region: str | None = None,
+        structured: bool = True,
+    ) -> None:
         self._model = model
         self._structured = structured
         # One try is one request: whoever asks decides about another.
@@ -66,7 +73,7 @@ class BedrockChat(Closing):
         )
         try:
             self._client: BedrockRuntimeClient = boto3.client(
-                "bedrock-runtime", endpoint_url=endpoint, config=config
+                "bedrock-runtime", region_name=region, endpoint_url=endpoint, config=config
             )
         except NoRegionError:
             raise SettingsError(

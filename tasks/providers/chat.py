@@ -124,6 +124,7 @@ def chat_from(settings: Mapping[str, str]) -> Chat:
     - ``LLM_BASE_URL``: of an OpenAI-compatible endpoint, up to and with ``/v1``; for Bedrock an endpoint
       other than the region's
     - ``LLM_API_KEY``: sent as a bearer token by ``openai``; Bedrock takes AWS credentials
+      and ``AWS_REGION``
     - ``LLM_JSON_SCHEMA``: ``off`` for a model that knows no structured output: the schema is not sent then
 
     Call it inside a running event loop.
@@ -148,7 +149,9 @@ def chat_from(settings: Mapping[str, str]) -> Chat:
     if engine == "bedrock":
         from tasks.providers.bedrock_chat import BedrockChat  # noqa: PLC0415  (only the engine in use)
 
-        return BedrockChat(model, base_url or None, structured=structured)
+        # ECS sets AWS_REGION, and boto3 reads AWS_DEFAULT_REGION alone.
+        region = settings.get("AWS_REGION") or None
+        return BedrockChat(model, base_url or None, region=region, structured=structured)
     from tasks.providers.openai_chat import OPENAI, OpenAiChat  # noqa: PLC0415  (only the engine in use)
 
     return OpenAiChat(model, base_url or OPENAI, settings.get("LLM_API_KEY", ""), structured=structured)

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 _PROGRESS_PERIOD: Final = 1.0
 _PHASE: Final = "generate"
 _MOST: Final = 10_000
+_LARGEST: Final = 1e12
 
 
 def job(request: StopRequest) -> int:
@@ -198,23 +199,24 @@ def _settings(options: argparse.Namespace) -> dict[str, str]:
 
 
 def _count(text: str) -> int:
-    value = int(text)
-    if not 1 <= value <= _MOST:
-        raise ValueError
-    return value
+    return int(_number(text if text.isdigit() else "", 1, _MOST))
 
 
 def _limit(text: str) -> float:
-    value = float(text)
-    if not 0 <= value < float("inf"):
-        raise ValueError
-    return value
+    return _number(text, 0, _LARGEST)
 
 
 def _percentage(text: str) -> float:
-    value = float(text)
-    if not 0 <= value <= 100:  # noqa: PLR2004  (per cent)
-        raise ValueError
+    return _number(text, 0, 100)
+
+
+def _number(text: str, least: float, most: float) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = float("nan")
+    if not least <= value <= most:
+        raise argparse.ArgumentTypeError(f"must be a number from {least:g} to {most:g}")
     return value
 
 
