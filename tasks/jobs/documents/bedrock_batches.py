@@ -1,8 +1,8 @@
 """Amazon Bedrock's batch inference: requests as an object in S3, a job, answers as objects in S3.
 
 Records are joined by recordId: the order of the output is not guaranteed. `clientRequestToken` makes one job
-of submitting twice. Source: CreateModelInvocationJob, Amazon Bedrock API reference, and "Format and upload your
-batch inference data", Amazon Bedrock user guide.
+of submitting twice. Source: CreateModelInvocationJob, Amazon Bedrock API reference, and "Format and upload
+your batch inference data", Amazon Bedrock user guide.
 """
 
 import json

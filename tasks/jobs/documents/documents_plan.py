@@ -178,10 +178,6 @@ def _terms(
     if classifier is not None:
         engine, model = "linear", f"linear/{classifier.digest[:16]}"
     else:
-        if not options.engine and not os.environ.get("LLM_ENGINE"):
-            raise JobError(
-                "who answers? give -p labelled=PLACE to learn from, or set LLM_ENGINE and LLM_MODEL"
-            )
         engine, model = options.engine or "chat", asyncio.run(_name_of_chat())
     return Terms(
         question=question,

@@ -1,7 +1,7 @@
 """OpenAI's batch API, and those that are made like it: files, batches, an output file and an error file.
 
-A request is a line with a custom_id; answers come in any order, failed ones in a second file. A batch is found
-again by its metadata: the API has no token that would make submitting twice harmless.
+A request is a line with a custom_id; answers come in any order, failed ones in a second file. A batch is
+found again by its metadata: the API has no token that would make submitting twice harmless.
 """
 
 import json
