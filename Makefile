@@ -4,6 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.nightlatch-installed
 WORKERS ?= 4
+# Programs are started again and again, each in a process of its own: they are compiled once.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help setup night local-apply test check bench prove nights chaos clean lock-dependencies

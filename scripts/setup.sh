@@ -11,7 +11,7 @@ fail() {
 
 if command -v uv >/dev/null 2>&1; then
     echo "setup: installing with uv into $venv"
-    UV_PROJECT_ENVIRONMENT=$venv uv sync --quiet --locked --all-extras --all-groups
+    UV_PROJECT_ENVIRONMENT=$venv uv sync --quiet --locked --all-extras --all-groups --compile-bytecode
     exit 0
 fi
 
