@@ -3,6 +3,8 @@
 import asyncio
 import json
 import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -108,7 +110,17 @@ def test_damaged_and_half_written_files_cost_only_their_own_tasks(tmp_path: Path
     asyncio.run(Finished(tmp_path).write(record(7)))
 
     assert set(read_finished(tmp_path)) == {"k1", "k7"}
-    assert (folder / "00000006.json").exists()
+    assert (folder / "00000007.json").exists()
+
+
+def test_a_file_whose_renaming_was_undone_by_a_crash_counts(tmp_path: Path) -> None:
+    asyncio.run(Finished(tmp_path).write(record(1, "first")))
+    [path] = (tmp_path / FOLDER).iterdir()
+    path.rename(path.with_name(path.name + ".tmp"))
+
+    assert read_finished(tmp_path)["k1"].output == "first"
+    asyncio.run(Finished(tmp_path).write(record(1, "second")))
+    assert read_finished(tmp_path)["k1"].output == "second"
 
 
 def test_the_state_for_the_next_run_is_one_file(tmp_path: Path) -> None:
@@ -117,3 +129,24 @@ def test_the_state_for_the_next_run_is_one_file(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == [STATE]  # noqa: PTH208  (the names are the point)
     assert set(read_finished(tmp_path)) == {"k1", "k2"}
     assert json.loads((tmp_path / STATE).read_text())["schema_version"] == 1
+
+
+def test_whoever_takes_the_files_away_meanwhile_finds_only_whole_ones(tmp_path: Path) -> None:
+    finished, over, seen = Finished(tmp_path), threading.Event(), list[str]()
+
+    def take_away() -> None:
+        while not over.is_set():
+            for path in (tmp_path / FOLDER).glob("*.json"):
+                seen.append(json.loads(path.read_bytes())["records"][0]["key"])
+
+    async def main() -> None:
+        for number in range(15):
+            await finished.write(record(number, "x" * 2_000_000))
+
+    taker = ThreadPoolExecutor(1).submit(take_away)
+    asyncio.run(main())
+    over.set()
+
+    assert taker.result() is None
+    assert set(seen) <= {f"k{number}" for number in range(15)}
+    assert len(seen) > 15

@@ -9,7 +9,7 @@ import asyncio
 import json
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -45,7 +45,7 @@ class Record:
 
     def members(self) -> dict[str, Any]:
         """As JSON."""
-        return asdict(self)
+        return {**vars(self), "sources": [vars(source) for source in self.sources]}
 
     @classmethod
     def read(cls, members: Mapping[str, Any]) -> "Record":
@@ -64,7 +64,7 @@ class Finished:
     def __init__(self, folder: Path) -> None:
         self._folder = folder / FOLDER
         self._folder.mkdir(parents=True, exist_ok=True)
-        self._number = max((_number(path) for path in self._folder.glob("*.json")), default=0)
+        self._number = max((_number(path) for path in self._folder.glob("*.json*")), default=0)
         self._waiting: list[tuple[Record, asyncio.Future[None]]] = []
         self._writer: asyncio.Task[None] | None = None
 
@@ -114,11 +114,12 @@ def _settle(done: "asyncio.Future[None]", error: OSError | None) -> None:
 def read_finished(folder: Path) -> dict[str, Record]:
     """The records that `Finished` left in `folder`, and those of a ``finished.json`` there, by key.
 
-    Every file was renamed into place when it was whole; one that is not readable was damaged later, and its
-    tasks are simply done again.
+    A file whose renaming a crash has undone counts as well, if it is whole. One that is not readable is left
+    out: its tasks are simply done again.
     """
     found: dict[str, Record] = {}
-    for path in [folder / STATE, *sorted((folder / FOLDER).glob("*.json"))]:
+    files = (folder / FOLDER).glob("*.json*")
+    for path in [folder / STATE, *sorted(files, key=_number)]:
         for record in _records(path):
             found[record.key] = record
     return found
@@ -149,19 +150,18 @@ def _body(records: list[Record]) -> bytes:
 
 
 def _number(path: Path) -> int:
-    return int(path.stem) if path.stem.isdigit() else 0
+    number = path.name.partition(".")[0]
+    return int(number) if number.isdigit() else 0
 
 
 def _write(path: Path, body: bytes) -> None:
-    """Write a file whole: its bytes, then its name, then the folder that has the name."""
+    """Write a file whole and durably, with one request to the disk.
+
+    The fsync of a new file keeps its bytes and the name it has then. The rename is for readers of the running
+    system; if a crash of the machine undoes it, `read_finished` finds the file under its first name.
+    """
     beside = path.with_name(path.name + ".tmp")
-    with beside.open("wb") as file:
+    with beside.open("wb", buffering=0) as file:
         file.write(body)
-        file.flush()
         os.fsync(file.fileno())
     beside.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
