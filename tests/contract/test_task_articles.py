@@ -21,11 +21,11 @@ from tasks.jobs.articles.database import Article, as_time, count_articles, open_
 from tasks.jobs.articles.load_articles import load
 from tasks.jobs.program import JobError
 from tests.support.postgres import Postgres, postgres
+from tests.support.streamed_xml import SCHEMAS
 
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).resolve().parents[2]
-SCHEMAS = ROOT / "tests" / "support" / "schemas"
 SITE = "https://www.example.com/"
 THEN = datetime(2026, 10, 1, 12, tzinfo=UTC)
 NOW = datetime(2026, 11, 22, 7, 30, tzinfo=UTC)

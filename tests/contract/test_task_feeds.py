@@ -1,5 +1,6 @@
 """xml-articles: feeds of the real manual and of nasty articles, read back by an XML parser."""
 
+import os
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
@@ -9,10 +10,11 @@ from pathlib import Path
 import pytest
 from lxml import etree
 
-from tasks.contract import exit_codes
+from tasks.contract import exit_codes, variables
 from tasks.jobs.articles.corpus import Page, locate, read_pages
 from tasks.jobs.articles.database import open_database
 from tasks.jobs.articles.load_articles import load
+from tests.support.streamed_xml import count
 
 ROOT = Path(__file__).resolve().parents[2]
 SITE = "https://www.example.com/"
@@ -20,7 +22,9 @@ TIME = datetime(2026, 11, 1, tzinfo=UTC)
 ATOM = "{http://www.w3.org/2005/Atom}"
 
 
-def write(tmp_path: Path, pages: list[Page], *options: str) -> "subprocess.CompletedProcess[str]":
+def write(
+    tmp_path: Path, pages: list[Page], *options: str, token: str = ""
+) -> "subprocess.CompletedProcess[str]":
     url = f"sqlite:///{tmp_path}/articles.sqlite"
     engine = open_database(url)
     load(engine, pages, TIME)
@@ -31,6 +35,7 @@ def write(tmp_path: Path, pages: list[Page], *options: str) -> "subprocess.Compl
             *("--output", str(tmp_path / "out"), *options),
         ],
         cwd=ROOT,
+        env={**os.environ, variables.TOKEN: token},
         capture_output=True,
         text=True,
         check=False,
@@ -39,6 +44,8 @@ def write(tmp_path: Path, pages: list[Page], *options: str) -> "subprocess.Compl
 
 
 def parse(path: Path) -> etree._Element:
+    schema, entry = ("rss.xsd", "item") if path.name.endswith(".rss.xml") else ("atom.xsd", "entry")
+    assert count(path, schema, entry) > 0
     return etree.parse(path).getroot()
 
 
@@ -102,3 +109,50 @@ def test_without_an_article_there_is_no_feed(tmp_path: Path, pages: list[Page]) 
     assert done.returncode == exit_codes.WRONG_INPUT
     assert "no article" in done.stderr
     assert not (tmp_path / "out").exists()
+
+
+def test_a_feed_and_its_older_pages_are_published_and_old_links_lead_on(tmp_path: Path) -> None:
+    site = tmp_path / "site"
+    options = ("--entries", "2", "--pages", "9", "--publish", str(site))
+    pages = [Page(f"{SITE}{n}", f"題 {n}", "", TIME + timedelta(days=n), TIME, str(n)) for n in range(7)]
+
+    first = write(tmp_path, pages[:5], *options)
+    before = follow(site, "articles.atom.xml")
+    older = previous(parse(site / "articles.atom.xml"))
+    second = write(tmp_path, pages, *options)
+
+    assert (first.returncode, second.returncode) == (0, 0), first.stderr + second.stderr
+    assert before == [f"{SITE}{n}" for n in (4, 3, 2, 1, 0)]
+    assert follow(site, "articles.atom.xml") == [f"{SITE}{n}" for n in (6, 5, 4, 3, 2, 1, 0)]
+    # Who has the feed of yesterday still finds what it meant.
+    assert follow(site, older) == [f"{SITE}{n}" for n in (2, 1, 0)]
+    rss = [item.findtext("link") for item in parse(site / "articles.rss.xml").iter("item")]
+    assert rss == [SITE + "6", SITE + "5"]
+
+
+def test_a_stale_run_cannot_publish_its_feed(tmp_path: Path) -> None:
+    pages = [Page(SITE, "new", "", TIME, TIME, "1")]
+    assert write(tmp_path, pages, "--publish", str(tmp_path / "site"), token="9").returncode == 0
+    before = (tmp_path / "site" / "articles.atom.xml").read_bytes()
+
+    done = write(
+        tmp_path, [Page(SITE, "old", "", TIME, TIME, "2")], "--publish", f"{tmp_path}/site", token="8"
+    )
+
+    assert done.returncode == exit_codes.TRY_AGAIN
+    assert "token 9, newer than ours (8)" in done.stderr
+    assert (tmp_path / "site" / "articles.atom.xml").read_bytes() == before
+
+
+def previous(feed: etree._Element) -> str:
+    links = [link.get("href") for link in feed.iter(f"{ATOM}link") if link.get("rel") == "prev-archive"]
+    return str(links[0]).removeprefix(SITE) if links else ""
+
+
+def follow(site: Path, name: str) -> list[str | None]:
+    """The articles of a document and of those it leads to."""
+    feed = parse(site / name)
+    older = previous(feed)
+    return [it.findtext(f"{ATOM}id") for it in feed.iter(f"{ATOM}entry")] + (
+        follow(site, older) if older else []
+    )

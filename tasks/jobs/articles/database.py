@@ -17,6 +17,17 @@ html           the page or its body; picture addresses in it are relative to `ur
 published_at   time (with zone, or UTC), may be null
 updated_at     time (with zone, or UTC) of the last real change, may be null
 =============  ==========================================================================================
+
+The sitemap reads more, where the view or query has it; none of it is required:
+
+=============  ==========================================================================================
+images         addresses of the article's pictures: an array of text, or JSON. With it the sitemap does not
+               read `html`, which is most of the database
+videos         JSON: a list of objects, see videos.py
+news           whether the article is news (default: all are)
+publication    name of the publication, if there are several
+language       ISO 639 code of the article's language, if there are several
+=============  ==========================================================================================
 """
 
 import os
@@ -27,7 +38,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from sqlalchemy import CursorResult, Engine, create_engine, event, text
+from sqlalchemy import CursorResult, Engine, TextClause, create_engine, event, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
 
@@ -92,26 +103,32 @@ def explained(engine: Engine) -> Iterator[None]:
 
     A connection that breaks is temporary; a missing view or column is not.
     """
-    where = engine.url.render_as_string(hide_password=True)
     try:
         yield
     except DBAPIError as error:
-        reason = " ".join(str(error.orig).split())
-        if any(words in reason for words in _NO_ROOM):
-            raise JobError(
-                f"cannot write to the database {where}: {reason}", exit_codes.CANNOT_WRITE
-            ) from None
-        if error.connection_invalidated or _is_temporary(error):
-            raise JobError(f"the database {where} went away: {reason}", exit_codes.TRY_AGAIN) from None
-        raise JobError(f"the database {where} refused: {reason}{_hint(reason)}") from None
+        raise trouble(engine, error.orig, lost=error.connection_invalidated) from None
     except SQLAlchemyError as error:
-        raise JobError(f"the database {where}: {error}") from None
+        raise JobError(f"the database {_where(engine)}: {error}") from None
 
 
-def _is_temporary(error: DBAPIError) -> bool:
+def trouble(engine: Engine, error: BaseException | None, *, lost: bool = False) -> JobError:
+    """What a driver's error means for the job; `lost` says that the connection is gone."""
+    reason = " ".join(str(error).split())
+    if any(words in reason for words in _NO_ROOM):
+        return JobError(f"cannot write to the database {_where(engine)}: {reason}", exit_codes.CANNOT_WRITE)
+    if lost or _is_temporary(error):
+        return JobError(f"the database {_where(engine)} went away: {reason}", exit_codes.TRY_AGAIN)
+    return JobError(f"the database {_where(engine)} refused: {reason}{_hint(reason)}")
+
+
+def _where(engine: Engine) -> str:
+    return engine.url.render_as_string(hide_password=True)
+
+
+def _is_temporary(error: BaseException | None) -> bool:
     # Both drivers raise OperationalError for a lost connection; SQLite also for a table that is missing.
-    name = type(error.orig).__name__
-    missing = "no such" in str(error.orig)
+    name = type(error).__name__
+    missing = "no such" in str(error)
     return name in {"OperationalError", "AdminShutdown", "ConnectionTimeout", "CrashShutdown"} and not missing
 
 
@@ -121,23 +138,44 @@ def _hint(reason: str) -> str:
     return ""
 
 
+def literal(sql: str) -> TextClause:
+    """SQL as the operator wrote it: a colon in it is a colon, and a semicolon at its end does no harm."""
+    return text(literal_text(sql))
+
+
+def literal_text(sql: str) -> str:
+    """The same as text, for a statement with parameters of its own after it."""
+    return sql.replace("\\:", ":").replace(":", "\\:")
+
+
+def articles_query(sql: str = "") -> str:
+    """The mapping as a query to read from: `sql`, or ``ARTICLES_SQL``, or the view."""
+    query = sql or os.environ.get(SQL_VARIABLE, "") or f"SELECT * FROM {VIEW}"  # noqa: S608  (a constant)
+    return query.strip().rstrip(";")
+
+
 def stream_articles(engine: Engine, sql: str = "") -> Iterator[Article]:
     """All articles, by a server-side cursor in one snapshot: memory does not grow with their number.
 
     Raises:
         JobError: exit code 75 if the connection breaks, 64 if the view or query is not as documented.
     """
-    query = sql or os.environ.get(SQL_VARIABLE, "") or DEFAULT_SQL
+    query = (sql or os.environ.get(SQL_VARIABLE, "") or DEFAULT_SQL).strip().rstrip(";")
     with explained(engine), engine.connect() as plain:
         connection = plain
         if engine.dialect.name != "sqlite":
             connection = plain.execution_options(isolation_level="REPEATABLE READ")
         connection = connection.execution_options(stream_results=True, yield_per=_ROWS_AT_ONCE)
-        with connection.execute(text(query)) as rows:
-            yield from _articles(rows)
+        with connection.execute(literal(query)) as rows:
+            yield from articles_of(rows)
 
 
-def _articles(rows: CursorResult[Any]) -> Iterator[Article]:
+def articles_of(rows: CursorResult[Any]) -> Iterator[Article]:
+    """The rows as articles.
+
+    Raises:
+        JobError: if a column is missing or a time is none.
+    """
     missing = [name for name in COLUMNS if name not in rows.keys()]  # noqa: SIM118  (not a mapping)
     if missing:
         raise JobError(
@@ -160,9 +198,9 @@ def count_articles(engine: Engine, sql: str = "") -> int:
     Raises:
         JobError: as stream_articles.
     """
-    query = sql or os.environ.get(SQL_VARIABLE, "") or "SELECT id FROM nightlatch_articles"
+    query = articles_query(sql)
     with explained(engine), engine.connect() as connection:
-        counted = connection.execute(text(f"SELECT count(*) FROM ({query}) AS counted"))  # noqa: S608  (the operator's own query)
+        counted = connection.execute(literal(f"SELECT count(*) FROM ({query}) AS counted"))  # noqa: S608  (the operator's own query)
         return int(counted.scalar_one())
 
 

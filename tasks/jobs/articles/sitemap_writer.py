@@ -1,167 +1,146 @@
-"""Writing sitemaps: parts of at most 50,000 URLs and 52,428,800 bytes, and their index.
+"""Writing sitemaps: pages with their pictures and videos, the news of two days, and the index of all parts.
 
-Source of the limits: https://www.sitemaps.org/protocol.html and, for pictures,
-https://developers.google.com/search/docs/crawling-indexing/sitemaps/image-sitemaps (1,000 a page; of the old
-picture tags only ``image:loc`` is left). Written as text: a tree of a million pages would not fit, and a
-serializer costs three times as much for what are five escapes.
+Sources of the rules: https://www.sitemaps.org/protocol.html (50,000 URLs and 52,428,800 bytes a part) and
+https://developers.google.com/search/docs/crawling-indexing/sitemaps/ for pictures (1,000 a page; of the old
+tags only ``image:loc`` is left), news (1,000 a part, published within two days; of the old tags only
+publication, date and title are left) and videos. Written as text: a tree of a million pages would not fit,
+and a serializer costs several times as much for what are five escapes.
 """
 
-import gzip
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import IO, Final
+from typing import Final
 from urllib.parse import urljoin
 
+from tasks.jobs.articles.sitemap_part import Limits, Parts, TooManyPartsError
+from tasks.jobs.articles.xml_text import escape, escape_any, w3c
+
 INDEX: Final = "sitemap.xml"
-_HEAD: Final = (
-    '<?xml version="1.0" encoding="UTF-8"?>\n'
-    '<urlset xmlns="http://www.sitemaps.org/schemas/sitemap/0.9"'
-    ' xmlns:image="http://www.google.com/schemas/sitemap-image/1.1">\n'
+KINDS: Final = frozenset({"sitemap", "news"})
+"""First words of the parts' names."""
+
+DECLARATION: Final = '<?xml version="1.0" encoding="UTF-8"?>\n'
+_URLSET: Final = DECLARATION + '<urlset xmlns="http://www.sitemaps.org/schemas/sitemap/0.9"'
+_PAGES_HEAD: Final = (
+    _URLSET + ' xmlns:image="http://www.google.com/schemas/sitemap-image/1.1"'
+    ' xmlns:video="http://www.google.com/schemas/sitemap-video/1.1">\n'
 )
+_NEWS_HEAD: Final = _URLSET + ' xmlns:news="http://www.google.com/schemas/sitemap-news/0.9">\n'
 _FOOT: Final = "</urlset>\n"
-_INDEX_HEAD: Final = (
-    '<?xml version="1.0" encoding="UTF-8"?>\n'
-    '<sitemapindex xmlns="http://www.sitemaps.org/schemas/sitemap/0.9">\n'
-)
+_INDEX_HEAD: Final = DECLARATION + '<sitemapindex xmlns="http://www.sitemaps.org/schemas/sitemap/0.9">\n'
 _INDEX_FOOT: Final = "</sitemapindex>\n"
-_FLUSH_BYTES: Final = 1 << 18
+
+_LANGUAGE: Final = re.compile("zh-cn|zh-tw|[a-z]{2,3}")
+BEFORE_IMAGE: Final = "<image:image><image:loc>"
+AFTER_IMAGE: Final = "</image:loc></image:image>"
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
-    """What the protocol allows; smaller in tests."""
+class News:
+    """An article as news. `url` is percent-encoded, `published_at` aware, `language` an ISO 639 code."""
 
-    urls: int = 50_000
-    part_bytes: int = 52_428_800
-    parts: int = 50_000
-    images: int = 1_000
-    url_characters: int = 2_047
-
-
-class TooManyPartsError(Exception):
-    """More than 50,000 parts: the protocol has no index of indexes."""
-
-
-@dataclass(slots=True)
-class _Part:
-    """The part that is being written."""
-
-    name: str
-    raw: IO[bytes]
-    packed: gzip.GzipFile
-    size: int
-    urls: int = 0
-    newest: datetime | None = None
+    url: str
+    publication: str
+    language: str
+    published_at: datetime
+    title: str
 
 
 class SitemapWriter:
     """Writes parts into `directory` as pages come, and the index at the end.
 
-    `base_url` is where the directory will be on the site. The same pages give the same bytes.
+    `base_url` is where the directory will be on the site. The same pages give the same bytes and names.
     """
 
     def __init__(self, directory: Path, base_url: str, limits: Limits | None = None) -> None:
         self._directory = directory
         self._base_url = base_url
-        self._limits = limits or Limits()
-        self._part: _Part | None = None
-        self._pending: list[str] = []
-        self._pending_size = 0
-        self._done: list[tuple[str, datetime | None]] = []
+        self.limits = limits or Limits()
+        self.pages = Parts(
+            directory, "sitemap", _PAGES_HEAD, _FOOT, most_urls=self.limits.urls, limits=self.limits
+        )
+        self._news = Parts(
+            directory, "news", _NEWS_HEAD, _FOOT, most_urls=self.limits.news, limits=self.limits
+        )
         self.urls = 0
         self.images = 0
+        self.videos = 0
+        self.news = 0
         directory.mkdir(parents=True, exist_ok=True)
 
-    def add(self, url: str, changed_at: datetime | None, images: Sequence[str] = ()) -> None:
+    def add(
+        self, url: str, changed_at: datetime | None, images: Sequence[str] = (), videos: Sequence[str] = ()
+    ) -> None:
         """Add a page. `url` and `images` are absolute and percent-encoded, `changed_at` is aware.
+
+        `videos` are elements as `videos.video_element` writes them.
 
         Raises:
             TooManyPartsError: if the site is larger than the protocol allows.
+            EntryTooLargeError: if the page alone is larger than a part may be.
             OSError: disk full.
         """
-        images = images[: self._limits.images]
-        text = _entry(url, changed_at, images)
-        size = len(text) if text.isascii() else len(text.encode())
-        part = self._part
-        if part is None or part.urls >= self._limits.urls or part.size + size > self._limits.part_bytes:
-            part = self._next_part()
-        part.urls += 1
-        part.size += size
-        if changed_at is not None and (part.newest is None or changed_at > part.newest):
-            part.newest = changed_at
-        self._pending.append(text)
-        self._pending_size += size
-        if self._pending_size >= _FLUSH_BYTES:
-            self._flush(part)
+        if len(images) > self.limits.images:
+            images = images[: self.limits.images]
+        time = "" if changed_at is None else w3c(changed_at)
+        entry = f"<url><loc>{escape(url)}</loc>"
+        if time:
+            entry = f"{entry}<lastmod>{time}</lastmod>"
+        for image in images:
+            entry = f"{entry}{BEFORE_IMAGE}{escape(image)}{AFTER_IMAGE}"
+        self.pages.add(f"{entry}{''.join(videos)}</url>\n", time)
         self.urls += 1
         self.images += len(images)
+        self.videos += len(videos)
+
+    def add_news(self, news: News) -> None:
+        """Add an article to the news parts.
+
+        Raises:
+            TooManyPartsError, EntryTooLargeError, OSError: as `add`.
+        """
+        time = w3c(news.published_at)
+        self._news.add(
+            f"<url><loc>{escape(news.url)}</loc><news:news><news:publication>"
+            f"<news:name>{escape_any(news.publication)}</news:name>"
+            f"<news:language>{escape_any(news.language)}</news:language></news:publication>"
+            f"<news:publication_date>{time}</news:publication_date>"
+            f"<news:title>{escape_any(news.title)}</news:title></news:news></url>\n",
+            time,
+        )
+        self.news += 1
 
     def finish(self) -> list[str]:
-        """Close the last part and write the index, in this order; returns the names of all files."""
-        self._close_part()
+        """Close the last parts and write the index, in this order; returns the names of all files.
+
+        Raises:
+            TooManyPartsError: if the index would be larger than the protocol allows.
+            OSError: disk full.
+        """
+        self.pages.finish()
+        self._news.finish()
+        parts = [*self.pages.done, *self._news.done]
         lines = [_INDEX_HEAD]
-        for name, newest in self._done:
-            loc = _escape(urljoin(self._base_url, name))
-            lines.append(f"<sitemap><loc>{loc}</loc>{_lastmod(newest)}</sitemap>\n")
+        for name, newest in parts:
+            time = f"<lastmod>{newest}</lastmod>" if newest else ""
+            lines.append(f"<sitemap><loc>{escape(urljoin(self._base_url, name))}</loc>{time}</sitemap>\n")
         lines.append(_INDEX_FOOT)
+        index = "".join(lines).encode()
+        if len(parts) > self.limits.parts or len(index) > self.limits.part_bytes:
+            raise TooManyPartsError(f"{len(parts)} parts do not fit into one index of {len(index)} bytes")
         beside = self._directory / (INDEX + ".tmp")
         with beside.open("wb") as file:
-            file.write("".join(lines).encode())
+            file.write(index)
             file.flush()
             os.fsync(file.fileno())
         beside.replace(self._directory / INDEX)
-        return [*(name for name, _ in self._done), INDEX]
-
-    def _next_part(self) -> _Part:
-        self._close_part()
-        number = len(self._done) + 1
-        if number > self._limits.parts:
-            raise TooManyPartsError(f"more than {self._limits.parts} parts of {self._limits.urls} URLs")
-        name = f"sitemap-{number:05d}.xml.gz"
-        raw = (self._directory / (name + ".tmp")).open("wb")
-        # No name and no time in the gzip header: the same pages give the same bytes.
-        packed = gzip.GzipFile(filename="", mode="wb", compresslevel=1, fileobj=raw, mtime=0)
-        self._part = _Part(name, raw, packed, size=len(_HEAD) + len(_FOOT))
-        self._pending, self._pending_size = [_HEAD], 0
-        return self._part
-
-    def _flush(self, part: _Part) -> None:
-        part.packed.write("".join(self._pending).encode())
-        self._pending, self._pending_size = [], 0
-
-    def _close_part(self) -> None:
-        part = self._part
-        if part is None:
-            return
-        self._pending.append(_FOOT)
-        self._flush(part)
-        part.packed.close()
-        part.raw.flush()
-        os.fsync(part.raw.fileno())
-        part.raw.close()
-        (self._directory / (part.name + ".tmp")).replace(self._directory / part.name)
-        self._done.append((part.name, part.newest))
-        self._part = None
+        return [*(name for name, _ in parts), INDEX]
 
 
-def _entry(url: str, changed_at: datetime | None, images: Sequence[str]) -> str:
-    pictures = "".join(
-        f"<image:image><image:loc>{_escape(image)}</image:loc></image:image>" for image in images
-    )
-    return f"<url><loc>{_escape(url)}</loc>{_lastmod(changed_at)}{pictures}</url>\n"
-
-
-def _lastmod(time: datetime | None) -> str:
-    return "" if time is None else f"<lastmod>{time.isoformat(timespec='seconds')}</lastmod>"
-
-
-def _escape(text: str) -> str:
-    if "&" in text:
-        text = text.replace("&", "&amp;")
-    if "'" in text:
-        text = text.replace("'", "&apos;")
-    # The others cannot stand in a percent-encoded URL; this costs next to nothing and trusts nobody.
-    return text.replace("<", "&lt;").replace(">", "&gt;").replace('"', "&quot;")
+def is_language(code: str) -> bool:
+    """Whether news may have this language: two or three letters of ISO 639, or one of the two Chinese."""
+    return _LANGUAGE.fullmatch(code) is not None

@@ -1,27 +1,32 @@
 """xml-articles: the newest articles as an Atom feed (RFC 4287) and as RSS 2.0, for readers and partners.
 
-Articles are streamed and only the newest are kept, so memory does not grow with the site. Archives of more
-than one document (RFC 5005) are written with ``--pages``: the first document is the feed, the others are its
-older pages, linked by ``prev-archive``.
+Of every article only id, address and time are looked at, and the newest are then read: neither memory nor
+traffic grows with the texts of the site. Archives of more than one document (RFC 5005) are written with
+``--pages``: the first document is the feed, the others are its older pages, linked by ``prev-archive`` and
+named after their content, so that who follows the links of an older feed finds what that feed meant.
 """
 
+import hashlib
 import heapq
 import html
+import json
 import os
-import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import format_datetime
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 from urllib.parse import urljoin, urlsplit
 
 from selectolax.lexbor import LexborHTMLParser
 
 from tasks.contract import exit_codes, variables
-from tasks.jobs.articles.database import Article, count_articles, open_database, stream_articles
+from tasks.jobs.articles.database import Article, open_database
+from tasks.jobs.articles.site_publication import RETIRED, publish_site
+from tasks.jobs.articles.sitemap_source import Source, open_source
 from tasks.jobs.articles.urls import resolve
+from tasks.jobs.articles.xml_text import escape_any
 from tasks.jobs.program import (
     JobError,
     Parser,
@@ -36,8 +41,10 @@ ATOM: Final = "articles.atom.xml"
 RSS: Final = "articles.rss.xml"
 _SUMMARY_CHARACTERS: Final = 300
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-# XML 1.0 has no way to write these, not even escaped (https://www.w3.org/TR/xml/#charsets).
-_NOT_XML: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+KINDS: Final = frozenset({"articles"})
+STATE: Final = "feeds.json"
+Moment = tuple[Any, str, datetime | None]
+Watch = Callable[[Iterator[Moment]], Iterator[Moment]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +67,17 @@ class Feed:
     base_url: str
 
 
-def newest(articles: Iterable[Article], most: int) -> list[Article]:
+def newest(
+    source: Source, most: int, watched: Callable[[Iterator[Moment]], Iterator[Moment]]
+) -> list[Article]:
     """The `most` newest articles, newest first; those of one moment in the order of their URLs."""
-    return heapq.nsmallest(most, articles, key=lambda article: (-_time(article).timestamp(), article.url))
+
+    def order(url: str, time: datetime | None) -> tuple[float, str]:
+        return -(time or _EPOCH).timestamp(), url
+
+    found = heapq.nsmallest(most, watched(source.moments()), key=lambda moment: order(moment[1], moment[2]))
+    articles = source.articles([moment[0] for moment in found])
+    return sorted(articles, key=lambda it: order(it.url, it.published_at or it.updated_at))
 
 
 def entry_of(article: Article) -> Entry | None:
@@ -96,20 +111,20 @@ def atom(feed: Feed, entries: list[Entry], *, name: str, older: str = "") -> Ite
     own = urljoin(feed.base_url, name)
     updated = max((entry.updated_at for entry in entries), default=_EPOCH)
     yield '<?xml version="1.0" encoding="UTF-8"?>\n<feed xmlns="http://www.w3.org/2005/Atom">\n'
-    yield f"<title>{_escape(feed.title)}</title><id>{_escape(own)}</id>"
+    yield f"<title>{escape_any(feed.title)}</title><id>{escape_any(own)}</id>"
     yield f"<updated>{_atom_time(updated)}</updated>\n"
-    yield f'<link rel="self" type="application/atom+xml" href="{_escape(own)}"/>'
-    yield f'<link rel="alternate" type="text/html" href="{_escape(feed.site)}"/>\n'
+    yield f'<link rel="self" type="application/atom+xml" href="{escape_any(own)}"/>'
+    yield f'<link rel="alternate" type="text/html" href="{escape_any(feed.site)}"/>\n'
     if older:
-        yield f'<link rel="prev-archive" href="{_escape(urljoin(feed.base_url, older))}"/>\n'
-    yield f"<author><name>{_escape(feed.title)}</name></author>\n"
+        yield f'<link rel="prev-archive" href="{escape_any(urljoin(feed.base_url, older))}"/>\n'
+    yield f"<author><name>{escape_any(feed.title)}</name></author>\n"
     for entry in entries:
         yield (
-            f"<entry><title>{_escape(entry.title)}</title><id>{_escape(entry.url)}</id>"
-            f'<link rel="alternate" href="{_escape(entry.url)}"/>'
+            f"<entry><title>{escape_any(entry.title)}</title><id>{escape_any(entry.url)}</id>"
+            f'<link rel="alternate" href="{escape_any(entry.url)}"/>'
             f"<published>{_atom_time(entry.published_at)}</published>"
             f"<updated>{_atom_time(entry.updated_at)}</updated>"
-            f"<summary>{_escape(entry.summary)}</summary></entry>\n"
+            f"<summary>{escape_any(entry.summary)}</summary></entry>\n"
         )
     yield "</feed>\n"
 
@@ -118,16 +133,16 @@ def rss(feed: Feed, entries: list[Entry]) -> Iterator[str]:
     """An RSS 2.0 document in pieces (https://www.rssboard.org/rss-specification)."""
     yield '<?xml version="1.0" encoding="UTF-8"?>\n'
     yield '<rss version="2.0" xmlns:atom="http://www.w3.org/2005/Atom"><channel>\n'
-    yield f"<title>{_escape(feed.title)}</title><link>{_escape(feed.site)}</link>"
-    yield f"<description>{_escape(feed.title)}</description>\n"
-    own = _escape(urljoin(feed.base_url, RSS))
+    yield f"<title>{escape_any(feed.title)}</title><link>{escape_any(feed.site)}</link>"
+    yield f"<description>{escape_any(feed.title)}</description>\n"
+    own = escape_any(urljoin(feed.base_url, RSS))
     yield f'<atom:link rel="self" type="application/rss+xml" href="{own}"/>\n'
     for entry in entries:
         yield (
-            f"<item><title>{_escape(entry.title)}</title><link>{_escape(entry.url)}</link>"
-            f'<guid isPermaLink="true">{_escape(entry.url)}</guid>'
+            f"<item><title>{escape_any(entry.title)}</title><link>{escape_any(entry.url)}</link>"
+            f'<guid isPermaLink="true">{escape_any(entry.url)}</guid>'
             f"<pubDate>{format_datetime(entry.published_at, usegmt=True)}</pubDate>"
-            f"<description>{_escape(html.escape(entry.summary, quote=False))}</description></item>\n"
+            f"<description>{escape_any(html.escape(entry.summary, quote=False))}</description></item>\n"
         )
     yield "</channel></rss>\n"
 
@@ -138,16 +153,17 @@ def job(stop: StopRequest) -> int:
     output = Path(options.output or "nightlatch-output")
     engine = open_database(options.database)
     progress = ProgressLines()
-    total = count_articles(engine)
+    with open_source(engine) as source:
+        total = source.count()
 
-    def watched() -> Iterator[Article]:
-        for done, article in enumerate(stream_articles(engine), start=1):
-            if stop.requested:
-                return
-            progress.show("read", done, total)
-            yield article
+        def watched(moments: Iterator[Moment]) -> Iterator[Moment]:
+            for done, moment in enumerate(moments, start=1):
+                if stop.requested:
+                    return
+                progress.show("read", done, total)
+                yield moment
 
-    chosen = newest(watched(), options.entries * options.pages)
+        chosen = newest(source, options.entries * options.pages, watched)
     engine.dispose()
     if stop.requested:
         return exit_codes.STOPPED
@@ -157,12 +173,21 @@ def job(stop: StopRequest) -> int:
     site = options.site or "{0.scheme}://{0.netloc}/".format(urlsplit(entries[0].url))
     feed = Feed(options.title or urlsplit(site).netloc, site, options.feed_base or site)
     pages = [entries[start : start + options.entries] for start in range(0, len(entries), options.entries)]
-    names = [ATOM, *(f"articles-{number}.atom.xml" for number in range(2, len(pages) + 1))]
+    parts: list[str] = []
     # Older pages first: who reads the first finds the others.
-    for number in range(len(pages) - 1, -1, -1):
-        older = names[number + 1] if number + 1 < len(pages) else ""
-        _write(output / names[number], atom(feed, pages[number], name=names[number], older=older))
+    for number in range(len(pages), 1, -1):
+        older = parts[-1] if parts else ""
+        content = "".join(atom(feed, pages[number - 1], name="", older=older))
+        name = f"articles-{number}-{hashlib.sha256(content.encode()).hexdigest()[:16]}.atom.xml"
+        _write(output / name, atom(feed, pages[number - 1], name=name, older=older))
+        parts.append(name)
+    _write(output / ATOM, atom(feed, pages[0], name=ATOM, older=parts[-1] if parts else ""))
     _write(output / RSS, rss(feed, pages[0]))
+    if options.publish:
+        retired = _read_retired(options.previous)
+        left = publish_site(options.publish, output, ATOM, parts, KINDS, retired)
+        publish_site(options.publish, output, RSS, [], frozenset(), {})
+        _write(output / "state" / STATE, [json.dumps({"schema_version": 1, RETIRED: left}, indent=1)])
     progress.show("write", len(entries), len(entries), last=True)
     say(f"{len(entries)} of {total} articles in {len(pages)} Atom documents and one RSS document")
     return exit_codes.DONE
@@ -178,16 +203,13 @@ def _write(path: Path, pieces: Iterable[str]) -> None:
     beside.replace(path)
 
 
-def _time(article: Article) -> datetime:
-    return article.published_at or article.updated_at or _EPOCH
+def _read_retired(previous: str) -> dict[str, str]:
+    path = Path(previous) / STATE if previous else None
+    return dict(json.loads(path.read_text())[RETIRED]) if path and path.is_file() else {}
 
 
 def _atom_time(time: datetime) -> str:
     return time.isoformat(timespec="seconds").replace("+00:00", "Z")
-
-
-def _escape(text: str) -> str:
-    return html.escape(_NOT_XML.sub("\ufffd", text))
 
 
 def _positive(text: str) -> int:
@@ -217,7 +239,14 @@ def _parser() -> Parser:
     parser.add_argument(
         "--pages", type=_positive, default=1, help="documents of older articles too (default: 1)"
     )
+    parser.add_argument(
+        "--publish",
+        default="",
+        metavar="PLACE",
+        help="where the site serves its files from: s3://bucket/prefix/ or a directory",
+    )
     directory_option(parser, "--output", variables.OUTPUT_DIR, "where the feeds go")
+    directory_option(parser, "--previous", variables.PREVIOUS_DIR, "what the last run left for this one")
     return parser
 
 

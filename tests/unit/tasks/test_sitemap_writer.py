@@ -1,16 +1,20 @@
 import gzip
-from datetime import UTC, datetime
+import hashlib
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
 from lxml import etree
 
-from tasks.jobs.articles.sitemap_writer import Limits, SitemapWriter, TooManyPartsError
+from tasks.jobs.articles.sitemap_part import EntryTooLargeError, Limits, TooManyPartsError
+from tasks.jobs.articles.sitemap_writer import News, SitemapWriter, is_language
+from tests.support.streamed_xml import SCHEMAS, count, entries
 
-SCHEMAS = Path(__file__).resolve().parents[2] / "support" / "schemas"
 SITE = "https://www.example.com/"
 TIME = datetime(2026, 11, 21, 21, 0, 5, tzinfo=UTC)
 SITEMAP = "{http://www.sitemaps.org/schemas/sitemap/0.9}"
+NEWS = "{http://www.google.com/schemas/sitemap-news/0.9}"
+BYTES = 52_428_800
 
 
 def parts(directory: Path) -> list[bytes]:
@@ -26,22 +30,65 @@ def test_parts_and_index_keep_their_schemas(tmp_path: Path) -> None:
     writer = SitemapWriter(tmp_path, SITE, Limits(urls=2))
     writer.add(SITE + "a?x=1&y='2'", TIME, [SITE + "p1.png?a&b", SITE + "p2.png"])
     writer.add(SITE + "b", None)
-    writer.add(SITE + "c", TIME.replace(year=2027))
+    writer.add(SITE + "c", TIME.replace(year=2027).astimezone(timezone(timedelta(hours=9))))
 
-    assert writer.finish() == ["sitemap-00001.xml.gz", "sitemap-00002.xml.gz", "sitemap.xml"]
+    *names, last = writer.finish()
 
+    assert [name[:13] for name in names] == ["sitemap-00001", "sitemap-00002"]
+    assert last == "sitemap.xml"
     first, second = (check(text, "all.xsd") for text in parts(tmp_path))
     assert first.findtext(f".//{SITEMAP}loc") == SITE + "a?x=1&y='2'"
     assert [len(first), len(second)] == [2, 1]
     index = check((tmp_path / "sitemap.xml").read_bytes(), "siteindex.xsd")
-    assert [item.text for item in index.iter(f"{SITEMAP}loc")] == [
-        SITE + "sitemap-00001.xml.gz",
-        SITE + "sitemap-00002.xml.gz",
-    ]
+    assert [item.text for item in index.iter(f"{SITEMAP}loc")] == [SITE + name for name in names]
     assert [item.text for item in index.iter(f"{SITEMAP}lastmod")] == [
         "2026-11-21T21:00:05+00:00",
         "2027-11-21T21:00:05+00:00",
     ]
+
+
+def test_a_part_is_named_after_its_bytes_and_no_other_file_is_left(tmp_path: Path) -> None:
+    writer = SitemapWriter(tmp_path, SITE, Limits(urls=1))
+    writer.add(SITE + "1", TIME)
+    writer.add(SITE + "2", TIME)
+
+    names = writer.finish()
+
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(names)
+    for name in names[:-1]:
+        digest = hashlib.sha256((tmp_path / name).read_bytes()).hexdigest()
+        assert name.split("-")[2] == f"{digest[:16]}.xml.gz"
+
+
+def news(number: int, title: str = "題 <&> \x0b") -> News:
+    return News(f"{SITE}{number}", "例 & News", "ja", TIME, title)
+
+
+def test_news_go_into_parts_of_a_thousand_of_their_own(tmp_path: Path) -> None:
+    writer = SitemapWriter(tmp_path, SITE)
+    writer.add(SITE, TIME)
+    for number in range(1001):
+        writer.add_news(news(number))
+
+    names = writer.finish()
+
+    assert [name[:10] for name in names] == ["sitemap-00", "news-00001", "news-00002", "sitemap.xm"]
+    assert [count(tmp_path / name, "all.xsd", "news") for name in names[:-1]] == [0, 1000, 1]
+    first = next(entries(tmp_path / names[1], "all.xsd", "url"))
+    assert first.findtext(f".//{NEWS}title") == "題 <&> \ufffd"
+    assert first.findtext(f".//{NEWS}publication/{NEWS}name") == "例 & News"
+    assert first.findtext(f".//{NEWS}publication_date") == "2026-11-21T21:00:05+00:00"
+    assert count(tmp_path / "sitemap.xml", "siteindex.xsd", "sitemap") == 3
+
+
+@pytest.mark.parametrize("code", ["ja", "jpn", "zh-cn", "zh-tw"])
+def test_a_language_is_of_iso_639(code: str) -> None:
+    assert is_language(code)
+
+
+@pytest.mark.parametrize("code", ["", "ja-JP", "JA", "j", "japanese", "zh-hk"])
+def test_what_is_no_language_is_refused(code: str) -> None:
+    assert not is_language(code)
 
 
 def test_the_same_pages_give_the_same_bytes(tmp_path: Path) -> None:
@@ -72,28 +119,79 @@ def test_a_part_is_full_at_exactly_its_bytes(tmp_path: Path) -> None:
 
 
 def test_a_part_is_full_at_exactly_its_urls(tmp_path: Path) -> None:
-    for count, expected in ((3, 1), (4, 2)):
-        writer = SitemapWriter(tmp_path / str(count), SITE, Limits(urls=3))
-        for number in range(count):
+    for urls, expected in ((3, 1), (4, 2)):
+        writer = SitemapWriter(tmp_path / str(urls), SITE, Limits(urls=3))
+        for number in range(urls):
             writer.add(f"{SITE}{number}", None)
         writer.finish()
-        assert len(parts(tmp_path / str(count))) == expected
+        assert len(parts(tmp_path / str(urls))) == expected
 
 
 @pytest.mark.slow
-def test_the_real_limits_hold_at_their_edge(tmp_path: Path) -> None:
-    long_path = "x" * 1990
+@pytest.mark.parametrize(("more", "expected"), [(0, [50_000]), (1, [50_000, 1])])
+def test_fifty_thousand_urls_fill_a_part(tmp_path: Path, more: int, expected: list[int]) -> None:
     writer = SitemapWriter(tmp_path, SITE)
-    for number in range(50_001):
-        writer.add(f"{SITE}{number:05d}{long_path if number < 26_000 else ''}", TIME)
+    for number in range(50_000 + more):
+        writer.add(f"{SITE}{number}", TIME)
+
+    names = writer.finish()
+
+    assert [count(tmp_path / name, "all.xsd", "url") for name in names[:-1]] == expected
+
+
+def frame_and_root(scratch: Path) -> tuple[int, int]:
+    """How many bytes a part has without any page, and the page at the site's root."""
+    for pages in (1, 2):
+        writer = SitemapWriter(scratch / str(pages), SITE)
+        for _ in range(pages):
+            writer.add(SITE, None)
+        writer.finish()
+    one, two = (len(parts(scratch / str(pages))[0]) for pages in (1, 2))
+    return 2 * one - two, two - one
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("more", "expected"), [(0, [BYTES]), (1, None)])
+def test_52_428_800_bytes_fill_a_part(tmp_path: Path, more: int, expected: list[int] | None) -> None:
+    """Pages of 2,000 characters, and a last one that fills the part to its last byte, or is one too long."""
+    frame, root = frame_and_root(tmp_path / "sample")
+    writer = SitemapWriter(tmp_path / "full", SITE)
+    left = BYTES - frame
+    while left > 2 * (root + 2000):
+        writer.add(SITE + "x" * 2000, None)
+        left -= root + 2000
+    for size in (left // 2, left - left // 2 + more):
+        writer.add(SITE + "y" * (size - root), None)
     writer.finish()
 
-    texts = parts(tmp_path)
-    assert all(len(text) <= 52_428_800 for text in texts)
-    assert all(text.count(b"<url>") <= 50_000 for text in texts)
-    assert sum(text.count(b"<url>") for text in texts) == 50_001
-    assert 52_428_800 - len(texts[0]) < 2200  # full to the last URL that fits
-    assert texts[1].count(b"<url>") < 50_000
+    sizes = [len(text) for text in parts(tmp_path / "full")]
+
+    if expected is not None:
+        assert sizes == expected
+    else:
+        assert len(sizes) == 2
+        assert sizes[0] < BYTES
+
+
+def test_a_page_that_is_larger_than_a_part_is_refused(tmp_path: Path) -> None:
+    writer = SitemapWriter(tmp_path, SITE, Limits(part_bytes=1000))
+    writer.add(SITE, TIME)
+
+    with pytest.raises(EntryTooLargeError):
+        writer.add(SITE, TIME, [f"{SITE}{number}.png" for number in range(20)])
+
+    writer.add(SITE + "2", TIME)
+    writer.finish()
+    assert [text.count(b"<url>") for text in parts(tmp_path)] == [2]
+
+
+def test_an_index_larger_than_the_protocol_allows_is_refused(tmp_path: Path) -> None:
+    writer = SitemapWriter(tmp_path, SITE + "x" * 900 + "/", Limits(part_bytes=1000))
+    writer.add(SITE, TIME)
+
+    with pytest.raises(TooManyPartsError):
+        writer.finish()
+    assert not (tmp_path / "sitemap.xml").exists()
 
 
 def test_a_page_with_very_many_pictures_names_a_thousand(tmp_path: Path) -> None:

@@ -1,0 +1,415 @@
+"""sitemap-refresh from real databases: pictures, videos, news, and the quick way from PostgreSQL."""
+
+import gzip
+import json
+import os
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import text
+
+from tasks.contract import exit_codes
+from tasks.jobs.articles.database import open_database
+from tasks.jobs.articles.sitemap_bulk import Blocks, copied_rows, statement
+from tasks.jobs.articles.sitemap_part import Limits
+from tasks.jobs.articles.sitemap_refresh import Refresh
+from tasks.jobs.articles.sitemap_source import open_source
+from tasks.jobs.articles.sitemap_writer import SitemapWriter
+from tasks.jobs.program import JobError
+from tests.support.postgres import Postgres, postgres
+from tests.support.streamed_xml import count, entries
+
+pytestmark = pytest.mark.slow
+
+ROOT = Path(__file__).resolve().parents[2]
+Row = tuple[Any, ...]
+SITE = "https://www.example.com/"
+TIME = datetime(2026, 11, 21, 21, tzinfo=UTC)
+SITEMAP = "{http://www.sitemaps.org/schemas/sitemap/0.9}"
+IMAGE = "{http://www.google.com/schemas/sitemap-image/1.1}"
+NEWS = "{http://www.google.com/schemas/sitemap-news/0.9}"
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Postgres]:
+    with postgres() as running:
+        yield running
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/articles.sqlite"
+    running: Postgres = request.getfixturevalue("server")
+    return running.create_database(uuid.uuid4().hex)
+
+
+def execute(database: str, statement: str, **values: Any) -> None:
+    engine = open_database(database)
+    with engine.begin() as connection:
+        connection.execute(text(statement), values)
+    engine.dispose()
+
+
+def run(url: str, *options: str, **environment: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, "-m", "tasks.jobs.articles.sitemap_refresh", "--database", url, *options],
+        cwd=ROOT,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=100,
+    )
+
+
+def state(directory: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((directory / "state" / "sitemap.json").read_text())
+    return found
+
+
+# -- the columns of the mapping
+
+MAPPED = (
+    "CREATE TABLE nightlatch_articles (id INTEGER, url TEXT, title TEXT, images TEXT, videos TEXT,"
+    " news BOOLEAN, publication TEXT, language TEXT, published_at TIMESTAMP, updated_at TIMESTAMP)"
+)
+INSERT = (
+    "INSERT INTO nightlatch_articles VALUES (:id, :url, :title, :images, :videos, :news, :publication,"
+    " :language, :published, :updated)"
+)
+
+
+def article(database: str, number: int, published: datetime, **more: Any) -> None:
+    values = {
+        "id": number,
+        "url": f"{SITE}{number}",
+        "title": f"題 {number}",
+        "images": None,
+        "videos": None,
+        "news": True,
+        "publication": "例新聞",
+        "language": "ja",
+        "published": published.replace(tzinfo=None),
+        "updated": None,
+        **more,
+    }
+    execute(database, INSERT, **values)
+
+
+def test_pictures_and_videos_come_from_their_columns_without_any_html(url: str, tmp_path: Path) -> None:
+    execute(url, MAPPED)
+    video = {"thumbnail_loc": "t.jpg", "title": "t", "description": "d", "content_loc": "v.mp4"}
+    images = json.dumps(
+        ["https://img.example.com/a?x=1&y", "絵.png", "data:image/png;base64,x", "ftp://x/y.png"]
+    )
+    article(url, 1, TIME, images=images, videos=json.dumps([video, {}]))
+    article(url, 2, TIME, images="[]")
+
+    done = run(url, "--output", str(tmp_path))
+
+    assert done.returncode == 0, done.stderr
+    found = state(tmp_path)
+    assert (found["urls"], found["images"], found["videos"]) == (2, 2, 1)
+    assert found["left_out"] == {
+        "a video without thumbnail_loc, title, description, content_loc or player_loc": 1
+    }
+    [part] = [name for name in found["files"] if name.startswith("sitemap-")]
+    first = next(entries(tmp_path / part, "all.xsd", "url"))
+    assert [it.text for it in first.iter(f"{IMAGE}loc")] == [
+        "https://img.example.com/a?x=1&y",
+        SITE + "%E7%B5%B5.png",
+    ]
+    assert count(tmp_path / part, "all.xsd", "video") == 1
+
+
+def test_pictures_that_are_no_list_are_wrong_input(url: str, tmp_path: Path) -> None:
+    execute(url, MAPPED)
+    article(url, 1, TIME, images="a.png b.png")
+
+    done = run(url, "--output", str(tmp_path))
+
+    assert done.returncode == exit_codes.WRONG_INPUT
+    assert "'a.png b.png' in the column images is neither an array nor a JSON list" in done.stderr
+
+
+def test_news_are_of_the_two_days_before_the_scheduled_time_to_the_second(url: str, tmp_path: Path) -> None:
+    execute(url, MAPPED)
+    two_days = timedelta(days=2)
+    second = timedelta(seconds=1)
+    for number, published in enumerate([TIME - two_days - second, TIME - two_days, TIME, TIME + second]):
+        article(url, number, published)
+    article(url, 10, TIME, news=False)
+    article(url, 11, TIME, title=" ")
+    article(url, 12, TIME, language="Japanese")
+    article(url, 13, TIME, publication=None, language="en", url="https://other.example.com/")
+
+    done = run(url, "--output", str(tmp_path), NIGHTLATCH_SCHEDULED_TIME="2026-11-21T21:00:00Z")
+
+    assert done.returncode == 0, done.stderr
+    found = state(tmp_path)
+    [part] = [name for name in found["files"] if name.startswith("news-")]
+    assert [it.findtext(f"{SITEMAP}loc") for it in entries(tmp_path / part, "all.xsd", "url")] == [
+        f"{SITE}1",
+        f"{SITE}2",
+    ]
+    assert found["left_out"] == {
+        "news in no language of ISO 639": 1,
+        "news without title": 1,
+        "on another host": 1,
+    }
+    assert count(tmp_path / "sitemap.xml", "siteindex.xsd", "sitemap") == 2
+    again = run(url, "--output", str(tmp_path / "again"), "--at", "2026-11-22T06:00:00+09:00")
+    assert again.returncode == 0
+    assert state(tmp_path / "again")["files"] == found["files"]
+
+
+def test_one_publication_and_language_may_be_given_for_all(url: str, tmp_path: Path) -> None:
+    execute(url, MAPPED)
+    article(url, 1, TIME, publication=None, language=None)
+    options = ("--output", str(tmp_path), "--at", TIME.isoformat())
+
+    without = run(url, *options)
+    assert state(tmp_path)["left_out"] == {"news without publication and language": 1}
+    done = run(url, *options, "--publication", "一 & 二", "--language", "ja")
+
+    assert (without.returncode, done.returncode) == (0, 0)
+    [part] = [name for name in state(tmp_path)["files"] if name.startswith("news-")]
+    [item] = [it.findtext(f".//{NEWS}name") for it in entries(tmp_path / part, "all.xsd", "url")]
+    assert item == "一 & 二"
+
+
+@pytest.mark.parametrize("wrong", ["yesterday", "2026-11-21T21:00:00"])
+def test_a_time_without_a_zone_is_refused(tmp_path: Path, wrong: str) -> None:
+    done = run(f"sqlite:///{tmp_path}/x", "--at", wrong)
+
+    assert done.returncode == exit_codes.WRONG_INPUT
+    assert "argument --at" in done.stderr
+
+
+def test_a_query_with_colons_and_a_semicolon_is_taken_as_it_is_written(url: str, tmp_path: Path) -> None:
+    sql = (
+        f"SELECT 1 AS id, '{SITE}a:b' AS url, 'a:b' AS title, '[\":x.png\"]' AS images,"
+        " NULL AS published_at, NULL AS updated_at;\n"
+    )
+
+    done = run(url, "--output", str(tmp_path), ARTICLES_SQL=sql)
+
+    assert done.returncode == 0, done.stderr
+    assert state(tmp_path)["urls"] == 1
+
+
+# -- PostgreSQL's quick way
+
+
+def table(
+    server: Postgres, rows: list[Row], images: str = "text[]", times: str = "timestamptz", database: str = ""
+) -> str:
+    """A database (a new one, or `database` with other rows) with these rows; its URL."""
+    url = database or server.create_database(uuid.uuid4().hex)
+    with psycopg.connect(url) as connection:
+        connection.execute("DROP TABLE IF EXISTS nightlatch_articles")
+        connection.execute(
+            f"CREATE TABLE nightlatch_articles (id BIGINT, url TEXT, title TEXT, images {images},"
+            f" videos JSONB, published_at {times}, updated_at {times})"
+        )
+        with connection.cursor() as cursor:
+            cursor.executemany("INSERT INTO nightlatch_articles VALUES (%s, %s, 't', %s, %s, %s, %s)", rows)
+    return url
+
+
+def both_ways(
+    url: str, scratch: Path, limits: Limits | None = None, block: int = 500
+) -> tuple[int, dict[str, bytes]]:
+    """Write the sitemap by blocks and page by page; they must be the same. How many blocks were whole."""
+    engine = open_database(url)
+    whole = 0
+    written: list[dict[str, bytes]] = []
+    with open_source(engine) as source:
+        for way in ("blocks", "pages"):
+            writer = SitemapWriter(scratch / way, SITE, limits)
+            refresh = Refresh(source, writer, SITE, images=True)
+            if way == "blocks":
+                sql = statement(source, images=True)
+                assert sql is not None
+                blocks = Blocks(writer, SITE, refresh.add)
+                for rows in copied_rows(source, sql, block):
+                    blocks.take(rows)
+                whole = blocks.whole
+            else:
+                for page in source.pages(images=True):
+                    refresh.add(page)
+            names = writer.finish()
+            written.append({name: (scratch / way / name).read_bytes() for name in names})
+            written[-1]["counts"] = repr((writer.urls, writer.images, refresh.left_out)).encode()
+    engine.dispose()
+    unpacked = [
+        {name.rpartition("-")[0] or name: unpack(body) for name, body in one.items() if name != "sitemap.xml"}
+        for one in written
+    ]
+    assert unpacked[0] == unpacked[1]
+    return whole, written[0]
+
+
+def unpack(body: bytes) -> bytes:
+    return gzip.decompress(body) if body[:2] == b"\x1f\x8b" else body
+
+
+def rows_of(number: int) -> list[Row]:
+    pictures = [f"https://img.example.com/{{}}.jpg?w=1&q={n}" for n in range(3)]
+    return [
+        (n, f"{SITE}articles/{n}?a='1'&b", [it.format(n) for it in pictures[: n % 4]], None, TIME, None)
+        for n in range(number)
+    ]
+
+
+def test_clean_rows_are_taken_as_a_whole_and_give_the_same_bytes(server: Postgres, tmp_path: Path) -> None:
+    url = table(server, rows_of(5_200))
+
+    whole, files = both_ways(url, tmp_path, Limits(urls=2_000))
+
+    assert whole >= 8  # of eleven; the first has to learn the picture host
+    assert len([name for name in files if name.startswith("sitemap-")]) == 3
+
+
+@pytest.mark.parametrize("images", ["text[]", "json", "jsonb", "varchar[]"])
+@pytest.mark.parametrize("times", ["timestamptz", "timestamp"])
+def test_every_type_of_column_goes_the_quick_way(
+    server: Postgres, tmp_path: Path, images: str, times: str
+) -> None:
+    rows = [(n, u, json.dumps(i) if "json" in images else i, v, t, c) for n, u, i, v, t, c in rows_of(1_200)]
+
+    whole, _ = both_ways(table(server, rows, images, times), tmp_path)
+
+    assert whole >= 1
+
+
+@pytest.mark.parametrize("size", [30_000, 61_111])
+def test_blocks_keep_the_limit_of_bytes(server: Postgres, tmp_path: Path, size: int) -> None:
+    _, files = both_ways(table(server, rows_of(1_500)), tmp_path, Limits(part_bytes=size))
+
+    sizes = [len(unpack(body)) for name, body in files.items() if name.startswith("sitemap-")]
+    assert max(sizes) <= size
+    assert len(sizes) > 1
+
+
+ADDRESS = st.one_of(
+    st.text(st.sampled_from("ab/%?&'.<>\"\\ 日\t\n+0:;#"), max_size=12),
+    st.sampled_from(["+00", "a/../b", "?", "%E4", "\\N", "//x", "x" * 2030, "a+00\\t", "\u2028"]),
+)
+PICTURE = st.one_of(
+    ADDRESS.map(lambda path: "https://img.example.com/" + path),
+    ADDRESS.map(lambda path: "https://IMG.example.com/" + path),
+    ADDRESS.map(lambda path: "https://other.example.com:8080/" + path),
+    ADDRESS,
+)
+MOMENT = st.none() | st.integers(-30_000_000_000, 200_000_000_000).map(
+    lambda seconds: TIME + timedelta(seconds=seconds, milliseconds=999)
+)
+ROW = st.tuples(
+    ADDRESS.map(lambda path: SITE + path) | ADDRESS,
+    st.lists(PICTURE, max_size=3),
+    st.sampled_from([None, None, None, "[]", "[{}]"]),
+    MOMENT,
+    MOMENT,
+)
+
+
+@pytest.fixture(scope="module")
+def one_database(server: Postgres) -> str:
+    return server.create_database(uuid.uuid4().hex)
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@given(drawn=st.lists(ROW, max_size=8), clean=st.integers(0, 60))
+def test_hostile_rows_among_clean_ones_give_the_same_bytes_both_ways(
+    server: Postgres,
+    one_database: str,
+    tmp_path_factory: pytest.TempPathFactory,
+    drawn: list[Row],
+    clean: int,
+) -> None:
+    rows = [*rows_of(clean), *((10_000 + number, *row) for number, row in enumerate(drawn))]
+
+    both_ways(
+        table(server, rows, database=one_database), tmp_path_factory.mktemp("both"), Limits(urls=40), block=7
+    )
+
+
+def test_a_broken_time_is_named(server: Postgres, tmp_path: Path) -> None:
+    url = table(server, [(1, SITE, [], None, "infinity", None)])
+
+    done = run(url, "--output", str(tmp_path))
+
+    assert done.returncode == exit_codes.WRONG_INPUT
+    assert "'infinity' in the articles is no ISO 8601 time" in done.stderr
+
+
+def test_a_connection_that_breaks_in_the_middle_of_a_copy_is_temporary(server: Postgres) -> None:
+    engine = open_database(
+        table(server, [(n, SITE + "x" * 1000, [], None, TIME, None) for n in range(20_000)])
+    )
+
+    def read() -> None:
+        with open_source(engine) as source:
+            sql = statement(source, images=True)
+            assert sql is not None
+            blocks = copied_rows(source, sql)
+            next(blocks)
+            assert server.drop_connections() >= 1
+            for _ in blocks:
+                pass
+
+    with pytest.raises(JobError, match="went away") as caught:
+        read()
+
+    assert caught.value.exit_code == exit_codes.TRY_AGAIN
+    engine.dispose()
+
+
+def test_a_copy_that_is_left_in_the_middle_leaves_the_engine_usable(server: Postgres) -> None:
+    engine = open_database(table(server, rows_of(5_000)))
+    with open_source(engine) as source:
+        blocks = copied_rows(source, statement(source, images=True) or "")
+        next(blocks)
+        blocks.close()
+
+    with open_source(engine) as source:
+        assert source.count() == 5_000
+    engine.dispose()
+
+
+def test_a_statement_that_fails_while_it_is_copied_is_told_in_one_line(
+    server: Postgres, tmp_path: Path
+) -> None:
+    url = table(server, rows_of(1_000))
+    sql = "SELECT * FROM nightlatch_articles WHERE 1 / (id - 900) <> 7"
+
+    done = run(url, "--output", str(tmp_path), ARTICLES_SQL=sql)
+
+    assert done.returncode == exit_codes.WRONG_INPUT
+    assert "refused: division by zero" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_the_whole_sitemap_is_one_snapshot(server: Postgres, tmp_path: Path) -> None:
+    url = table(server, rows_of(3_000))
+    engine = open_database(url)
+    with open_source(engine) as source:
+        assert source.count() == 3_000
+        with psycopg.connect(url) as other:
+            other.execute("DELETE FROM nightlatch_articles")
+        copied = sum(len(rows) for rows in copied_rows(source, statement(source, images=True) or ""))
+        assert copied == 3_000
+        assert sum(1 for _ in source.news(TIME)) == 3_000
+    engine.dispose()
+    assert run(url, "--output", str(tmp_path)).returncode == exit_codes.WRONG_INPUT
