@@ -138,7 +138,11 @@ class Beside(Processes):
         yield Step(f"the sweep gives the lock back: {done}", after, False, effect.broken)
 
     def _revoke_or_stop(self, world: World, sweeper: Sweeper) -> Iterator[Step]:
-        """An unclaimed grant is taken away first: a container may be about to use it."""
+        """An unclaimed grant is taken away first: a container may be about to use it.
+
+        Not on a row with leftovers: revoking would forget them, and a grant is told to the containers of a
+        fan-out only after a re-arm, which clears them.
+        """
         seen = self.items[sweeper.seen]
         assert seen is not None
         assert seen.holder is not None

@@ -49,6 +49,10 @@ class Getting(Processes):
         run = run._replace(grant=found.holder.grant, seen=item, in_line=False)
         if self._key_is_done(number, found):
             return run._replace(at="stop, then end")
+        if self._scene.resumed:
+            run = run._replace(planned=True)
+            if "re-arm before a fan-out" not in self._without:
+                return run._replace(at="stop, then re-arm")
         drains = "drain when already mine" not in self._without
         if (found.stale_tasks or found.holder.task_arn) and drains:
             return run._replace(at="stop, then re-arm")
@@ -121,6 +125,8 @@ class Getting(Processes):
                     after, number, run._replace(at="look" if run.in_line else "acquire", seen=NONE)
                 ), None
             at = "run" if "take over first" in self._without else "stop, then run"
+            if self._scene.resumed:
+                run, at = run._replace(planned=True), "stop, then re-arm"
             # The mutant without stale_tasks still drains what it has read itself.
             seen_now = run.seen if "stale_tasks" in self._without else item
             return self._with(after, number, run._replace(at=at, seen=seen_now, in_line=False)), None

@@ -71,7 +71,7 @@ class Holding(Processes):
             at = run._replace(at="read", seen=NONE, task=-1)
             yield Step(f"{owner(number)} has no attempts left", self._with(world, number, at))
             return
-        if self._scene.shards:
+        if run.planned:
             fanning = run._replace(
                 at="fanning",
                 attempts=run.attempts + 1,
@@ -95,14 +95,33 @@ class Holding(Processes):
     def _running(self, world: World, number: int, run: Run) -> Iterator[Step]:
         phase = world.tasks[run.task].phase
         if phase in OVER:
-            at = "release" if phase == ENDED_WELL else "read"
+            well = "advance" if self._scene.shards else "release"
+            at = well if phase == ENDED_WELL else "read"
             yield Step(
-                f"{owner(number)} hears that task {run.task} {'ended well' if at == 'release' else 'failed'}",
+                f"{owner(number)} hears that task {run.task} {'ended well' if at == well else 'failed'}",
                 self._with(world, number, run._replace(at=at)),
             )
         elif self._may(world, "timeout"):
             after = self._with(world, number, run._replace(at="read"))
             yield Step(f"{owner(number)}'s attempt times out", self._spend(after, "timeout"), True)
+
+    def _advance(self, world: World, number: int, run: Run) -> Iterator[Step]:
+        """The next step's grant, for which the row must name the very task that has ended."""
+        arn, new_grant = f"task {run.task}", f"{'ABC'[number]}.{run.attempts}"
+
+        def then(after: World, run: Run, accepted: bool, item: int) -> tuple[World, str | None]:  # noqa: FBT001
+            if not accepted:
+                return self._with(after, number, run._replace(at="read", seen=NONE, planned=True)), None
+            armed = run._replace(at="run", grant=new_grant, planned=True, task=-1)
+            return self._with(after, number, armed), None
+
+        event = ReArm(
+            owner=owner(number), grant=run.grant, new_grant=new_grant, family="", expires_at=0, task_arn=arn
+        )
+        key = ("re-arm", number, run.grant, new_grant, arn)
+        yield from self._write(
+            world, f"{owner(number)} advances to {new_grant}", key, lambda: event, then, run
+        )
 
     def _map_steps(self, world: World, number: int, run: Run) -> Iterator[Step]:
         """The map run starts its containers, whatever has become of the execution."""

@@ -45,6 +45,7 @@ class Runs(Getting, Holding, Beside):
             "re-arm": self._re_arm,
             "run": self._run_task,
             "running": self._running,
+            "advance": self._advance,
             "fanning": self._fanning,
             "revoke": self._revoke,
             "read": self._read,
@@ -90,7 +91,8 @@ class Runs(Getting, Holding, Beside):
                     )
             elif run.status == "aborted" and self._may(world, "redrive"):
                 # Redrive goes on at the state that was interrupted; a running task is run again.
-                back = run._replace(status="running", at="run" if run.at == "running" else run.at)
+                at = "run" if run.at in {"running", "fanning"} else run.at
+                back = run._replace(status="running", at=at)
                 again = self._spend(self._with(world, number, back), "redrive")
                 yield Step(f"{owner(number)} is redriven", again, True)
         for number, task in enumerate(world.tasks):

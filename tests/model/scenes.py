@@ -34,7 +34,8 @@ class Space:
         faults = " ".join(f"{name}:{count}" for name, count in self.scene.faults.items()) or "no faults"
         if isinstance(self.scene, world.Scene):
             attempts = "one attempt" if self.scene.attempts == 1 else f"{self.scene.attempts} attempts"
-            attempts += f" of {self.scene.shards} shards" if self.scene.shards else ""
+            if self.scene.shards:
+                attempts += f", {self.scene.shards} shard{'s' if self.scene.shards > 1 else ''}"
             return f"{len(self.scene.runs)} runs, {attempts} each; {faults}"
         return f"{len(self.scene.policies)} programs, time to {self.scene.until}; {faults}"
 
@@ -45,12 +46,19 @@ def _runs(
     *,
     attempts: int = 2,
     shards: int = 0,
+    resumed: bool = False,
     keys: tuple[str | None, ...] = (None, None, None),
     most: int = 99,
     **faults: int,
 ) -> Space:
     scene = world.Scene(
-        runs=tuple(policies.split()), keys=keys, attempts=attempts, shards=shards, faults=faults, most=most
+        runs=tuple(policies.split()),
+        keys=keys,
+        attempts=attempts,
+        shards=shards,
+        resumed=resumed,
+        faults=faults,
+        most=most,
     )
     if faults.get("delete"):
         # Whoever deletes a lock that is held takes it away; that two then work is not the lock's doing.
@@ -71,8 +79,9 @@ SMALL = (
     _runs("two deliveries of one scheduled time", keys=("k1", "k1"), abort=1, fail=1),
     _runs("an aborted run in line", "wait wait", abort=1, lost=1),
     _runs("TTL collects, somebody deletes", collect=1, delete=1, fail=1),
-    _runs("a fan-out is aborted, the sweep comes late", attempts=1, shards=2, abort=1, sweep=1),
-    _runs("a fan-out times out, writes are late", shards=1, timeout=1, late=1),
+    _runs("a fan-out after a plan, aborted", shards=1, abort=1),
+    _runs("a fan-out is aborted, the sweep comes late", attempts=1, shards=1, resumed=True, abort=1, sweep=1),
+    _runs("a fan-out times out, a write is late", attempts=1, shards=1, resumed=True, timeout=1, late=1),
     _programs("two programs, one is killed", faults={"crash": 1}, until=6),
     _programs("a paused program with renewals", faults={"pause": 1}, renewals=True, until=5, lease=2),
 )
@@ -95,12 +104,15 @@ LARGE = (
     ),
     _runs("every fault, any three of them", most=3, **dict.fromkeys(EVERY_FAULT, 1)),
     _runs("every fault, any four of them", attempts=1, most=4, **dict.fromkeys(EVERY_FAULT, 1)),
-    _runs("fan-outs, two aborts, a sweep, a late write", shards=2, attempts=1, abort=2, sweep=1, late=1),
+    _runs("plan and fan-out, an abort, a sweep, a late write", shards=1, abort=1, sweep=1, late=1),
+    _runs("plan and fan-out, a timeout, a lost write, a sweep", shards=2, timeout=1, lost=1, sweep=1),
+    _runs("fan-outs, aborts, a redrive, a sweep", shards=1, resumed=True, abort=2, redrive=1, sweep=1),
     _runs(
-        "fan-outs, a timeout, an abort, a redrive, lost and late writes",
-        shards=1,
+        "fan-outs, a timeout, late and lost writes, a sweep",
+        attempts=1,
+        shards=2,
+        resumed=True,
         abort=1,
-        redrive=1,
         timeout=1,
         lost=1,
         late=1,
@@ -122,5 +134,5 @@ LIVENESS = (
     world.Scene(faults={"abort": 1, "redrive": 1, "sweep": world.UNLIMITED}, attempts=1),
     world.Scene(runs=("skip", "wait"), faults={"abort": 2, "sweep": world.UNLIMITED}, attempts=1),
     world.Scene(faults={"late": 1, "lost": 1, "sweep": world.UNLIMITED}, attempts=1),
-    world.Scene(faults={"abort": 1, "timeout": 1, "sweep": world.UNLIMITED}, attempts=1, shards=1),
+    world.Scene(faults={"abort": 1, "sweep": world.UNLIMITED}, attempts=1, shards=1, resumed=True),
 )

@@ -32,7 +32,8 @@ class Run(NamedTuple):
     """One execution: `at` is where it stands, `seen` the item that it read, by number.
 
     Its map run, if its step fans out, is a process of its own, which can go on after its execution:
-    `map_grant` is what its containers are told, `map_left` how many it has yet to start.
+    `map_grant` is what its containers are told, `map_left` how many it has yet to start. An ordinary step
+    comes before: `planned` says that it has ended well.
     """
 
     status: str = "running"
@@ -42,6 +43,7 @@ class Run(NamedTuple):
     task: int = -1
     attempts: int = 0
     in_line: bool = False
+    planned: bool = False
     map_grant: str = ""
     map_left: int = 0
 
@@ -85,7 +87,8 @@ class Scene:
         runs: for each run its policy, `skip` or `wait`.
         keys: for each run its run key, or None.
         attempts: how many tasks a run may start.
-        shards: how many containers an attempt starts at once; 0 for ordinary steps.
+        shards: how many containers a second step fans out to; 0 for runs of one ordinary step.
+        resumed: the runs begin with the second step.
         faults: how often each fault may happen; see `FAULTS`.
         most: how many may happen in all.
         without: rules that the processes leave out; see `tests/model/mutants.py`.
@@ -97,6 +100,7 @@ class Scene:
     keys: tuple[str | None, ...] = (None, None, None)
     attempts: int = 2
     shards: int = 0
+    resumed: bool = False
     faults: dict[str, int] = field(default_factory=dict)
     most: int = 99
     without: frozenset[str] = frozenset()

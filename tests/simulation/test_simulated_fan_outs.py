@@ -370,3 +370,21 @@ def test_a_fan_out_whose_grant_cannot_be_revoked_is_left_to_the_janitor_with_all
         assert record["outcome"] == "failed"
 
     simulate(story)
+
+
+def test_a_resumed_fan_out_has_a_grant_of_its_own() -> None:
+    """The grant of an acquire left the fence where it was, where a janitor of before could still use it."""
+
+    async def story(world: World) -> None:
+        add_job(world, after=False)
+        acting(world)
+        await world.run("run-1")
+        before = world.locks.items["articles"].fence
+        run = await world.run("run-2", resume_from="work", resume_of="run-1")
+        assert run.status == "SUCCEEDED"
+        armed = run.states.index("Rearm")
+        assert "RunShards" in run.states[armed:]
+        assert "RunShards" not in run.states[:armed]
+        assert world.locks.items["articles"].fence >= before + 3, "re-armed, revoked, released"
+
+    simulate(story)
