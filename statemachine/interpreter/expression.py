@@ -6,7 +6,9 @@ those of `functions`, and bounds on depth and work.
 """
 
 import math
+import threading
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import Any, TypeAlias
 
 from jsonata.jexception import JException
@@ -136,6 +138,20 @@ class Expression:
         raise EvaluationError(
             f"The JSONata expression '{self.text}' specified for the field '{location}' {problem}", location
         )
+
+
+def compiled(text: str, *, error_output: bool) -> Expression:
+    """The expression of a text, parsed once: the machines of one installation hold the same texts.
+
+    Arguments and errors as for `Expression`.
+    """
+    return _compiled(text.strip(), error_output, threading.get_ident())
+
+
+@lru_cache(maxsize=2048)
+def _compiled(text: str, error_output: bool, _thread: int) -> Expression:  # noqa: FBT001 - a key of the cache
+    # The library keeps the state of an evaluation in the expression, so threads do not share one.
+    return Expression(text, error_output=error_output)
 
 
 def _message(error: JException) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from statemachine.interpreter.clock import parse_iso_time
-from statemachine.interpreter.expression import Expression, ExpressionError
+from statemachine.interpreter.expression import Expression, ExpressionError, compiled
 from statemachine.interpreter.integration import Pattern
 from statemachine.interpreter.machine import Problem, Resource
 from statemachine.interpreter.template import Template, compile_template, is_expression
@@ -203,7 +203,7 @@ class Fields:
     def _compiler(self) -> Callable[[str, str], Expression]:
         def compile_expression(text: str, location: str) -> Expression:
             try:
-                return Expression(text, error_output=self._error_output)
+                return compiled(text, error_output=self._error_output)
             except ExpressionError as error:
                 short = location.removeprefix(self._prefix)
                 self.note(short, f"the JSONata expression {text.strip()!r} is refused: {error}")
