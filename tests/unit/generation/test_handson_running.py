@@ -209,6 +209,33 @@ def test_the_longest_chain_goes_first() -> None:
     assert heavy.began == ["p/heavy", "p/light"]
 
 
+def test_a_slow_disk_leaves_no_place_idle_but_what_is_nearly_ready_keeps_its_turn() -> None:
+    async def main() -> None:
+        written = asyncio.Event()
+        began: list[str] = []
+
+        async def work(_graph: Graph, name: str, _inputs: Mapping[str, Any]) -> str:
+            began.append(name)
+            return name
+
+        async def keep(_graph: Graph, _name: str, result: str, _seconds: float) -> str:
+            await written.wait()
+            return result
+
+        chain = graph(
+            {"one": [], "two": ["one"], "three": ["two"], "p": [], "q": []}, weights={"p": 4, "q": 1}
+        )
+        task = asyncio.create_task(Running([chain], work, keep, parallel=1).run())
+        await settle()
+        # p has more behind it than the chain, so it goes first; two, once one is written, has more than q.
+        assert began == ["p", "one"]
+        written.set()
+        await task
+        assert began in (["p", "one", "two", "q", "three"], ["p", "one", "two", "three", "q"])
+
+    asyncio.run(main())
+
+
 def test_after_a_stop_nothing_begins_and_what_is_about_to_end_may_end() -> None:
     async def main() -> None:
         held = Held()

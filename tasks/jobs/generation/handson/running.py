@@ -6,6 +6,7 @@ that waits for the task begins.
 
 import asyncio
 import heapq
+import operator
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,6 +17,11 @@ from tasks.jobs.generation.handson.graph import Graph
 
 # After SIGTERM, how long a task that may be about to end is waited for.
 LAST_MOMENT: Final = 1.0
+# Results that may wait for the disk while others are worked on: a slow disk leaves no place idle.
+_UNWRITTEN: Final = 64
+# The rank of a project that has no use for a place now.
+NOTHING: Final = (float("inf"), 0.0, False)
+_RANK: Final = operator.attrgetter("rank")
 
 
 class State(StrEnum):
@@ -61,6 +67,34 @@ class Lane:
     ready: list[tuple[float, int, str]] = field(default_factory=list)
     running: int = 0
     started: int = 0
+    # Tasks whose work is done and whose result is on its way to the disk.
+    writing: set[str] = field(default_factory=set)
+
+    # Who gets the next free place: the least. Set anew by `set_rank` whenever something changed.
+    rank: tuple[float, float, bool] = NOTHING
+
+    def set_rank(self) -> None:
+        """The share of the places it has, for its priority, and whether its next task is only nearly ready.
+
+        What is nearly ready (it waits for a result that is being written) keeps its turn if more hangs on it
+        than on what is ready: the write takes milliseconds, the other task minutes.
+        """
+        followers = {follower for name in self.writing for follower in self.graph.followers[name]}
+        tails = [self.graph.tail[name] for name in followers if self._lacks_only_writing(name)]
+        coming, ready = max(tails, default=0.0), -self.ready[0][0] if self.ready else 0.0
+        if not coming and not ready:
+            self.rank = NOTHING
+        else:
+            priority = self.graph.project.priority
+            self.rank = (self.running / priority, self.started / priority, coming > ready)
+
+    def _lacks_only_writing(self, name: str) -> bool:
+        lacking = [
+            other
+            for other in self.graph.tasks[name].after
+            if self.standings[other].state is not State.SUCCEEDED
+        ]
+        return self.standings[name].state is State.PENDING and all(other in self.writing for other in lacking)
 
     def count(self, state: State) -> int:
         """How many tasks are in `state`."""
@@ -73,7 +107,7 @@ OnChange = Callable[[Lane, str], None]
 
 
 class Running:
-    """The tasks of `graphs`, at most `parallel` at once.
+    """The tasks of `graphs`, at most `parallel` of them worked on at once.
 
     `finished` has the results of earlier attempts, by project and task: those tasks are not run again. A free
     place goes to the project that has the fewest running for its priority, then the fewest begun; within a
@@ -95,6 +129,7 @@ class Running:
         self._parallel = parallel
         self._on_change = on_change
         self._stopping = False
+        self._working = 0
         self._wake = asyncio.Event()
         self._places = {
             graph.project.id: dict(zip(graph.order, range(len(graph.order)), strict=True)) for graph in graphs
@@ -104,6 +139,7 @@ class Running:
             for name in lane.graph.order:
                 if not lane.missing[name]:
                     self._make_ready(lane, name)
+            lane.set_rank()
 
     async def run(self) -> None:
         """Run until nothing is left that can be run, or until `stop`.
@@ -115,7 +151,7 @@ class Running:
         try:
             while True:
                 self._wake.clear()
-                while len(tasks) < self._parallel and (chosen := self._choose()) is not None:
+                while len(tasks) < self._parallel + _UNWRITTEN and (chosen := self._choose()) is not None:
                     task = asyncio.create_task(self._one(*chosen))
                     task.add_done_callback(lambda _: self._wake.set())
                     tasks[task] = None
@@ -144,15 +180,16 @@ class Running:
         return self._stopping
 
     def _choose(self) -> tuple[Lane, str] | None:
-        if self._stopping:
+        if self._stopping or self._working >= self._parallel:
             return None
-        lanes = [lane for lane in self.lanes if lane.ready]
-        if not lanes:
+        lane = min(self.lanes, key=_RANK)
+        if lane.rank == NOTHING or lane.rank[2]:
             return None
-        lane = min(lanes, key=_share)
         name = heapq.heappop(lane.ready)[2]
+        self._working += 1
         lane.running += 1
         lane.started += 1
+        lane.set_rank()
         return lane, name
 
     async def _one(self, lane: Lane, name: str) -> None:
@@ -161,13 +198,20 @@ class Running:
         self._on_change(lane, name)
         inputs = {other: lane.standings[other].result for other in lane.graph.tasks[name].after}
         try:
-            result = await self._work(lane.graph, name, inputs)
-            standing.seconds = time.monotonic() - standing.began
+            try:
+                result = await self._work(lane.graph, name, inputs)
+            finally:
+                standing.seconds = time.monotonic() - standing.began
+                self._working -= 1
+                lane.running -= 1
+                lane.set_rank()
+                self._wake.set()
+            lane.writing.add(name)
+            lane.set_rank()
             standing.result = await self._keep(lane.graph, name, result, standing.seconds)
         except TaskFailed as failure:
             standing.state, standing.reason = State.FAILED, str(failure)
             standing.temporary = failure.temporary
-            standing.seconds = time.monotonic() - standing.began
             for other in lane.graph.descendants(name):
                 waiting = lane.standings[other]
                 if waiting.state is State.PENDING:
@@ -182,7 +226,8 @@ class Running:
                 if not lane.missing[other] and lane.standings[other].state is State.PENDING:
                     self._make_ready(lane, other)
         finally:
-            lane.running -= 1
+            lane.writing.discard(name)
+            lane.set_rank()
             self._on_change(lane, name)
 
     def _make_ready(self, lane: Lane, name: str) -> None:
@@ -199,8 +244,3 @@ def _lane(graph: Graph, finished: Mapping[str, Any]) -> Lane:
         name: sum(other not in finished for other in set(graph.tasks[name].after)) for name in graph.order
     }
     return Lane(graph, standings, missing)
-
-
-def _share(lane: Lane) -> tuple[float, float]:
-    priority = lane.graph.project.priority
-    return lane.running / priority, lane.started / priority
