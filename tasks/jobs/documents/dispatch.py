@@ -69,6 +69,7 @@ class Dispatcher:
         self._last_success = float("-inf")
         self._failing_since: float | None = None
         self._broken: BaseException | None = None
+        self._flushing = False
         telemetry.in_flight = lambda: len(self._flying)
 
     async def run(self) -> bool:
@@ -201,6 +202,13 @@ class Dispatcher:
             self._gate.went_well()
             self._last_success, self._failing_since = loop.time(), None
             self._received(batch, reply, held)
+        if not self._flushing:
+            # Once for all answers of one turn of the loop.
+            self._flushing = True
+            loop.call_soon(self._flush)
+
+    def _flush(self) -> None:
+        self._flushing = False
         self._told.flush()
 
     def _unbilled(self, held: Held, error: ProviderError) -> None:

@@ -25,12 +25,12 @@ _HEAD: Final = "shard.json"
 Record = dict[str, Any]
 
 
+_ENCODER: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), check_circular=False)
+
+
 def line_of(record: Record) -> bytes:
     """A record as a line."""
-    return (
-        json.dumps(record, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "backslashreplace")
-        + b"\n"
-    )
+    return _ENCODER.encode(record).encode("utf-8", "backslashreplace") + b"\n"
 
 
 class Journal:

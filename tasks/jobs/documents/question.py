@@ -13,6 +13,8 @@ from tasks.jobs.program import JobError
 
 _SHOWN: Final = 400
 _MOST_TOKENS: Final = 100_000
+_SHORT: Final = 200
+_REMEMBERED: Final = 1000
 SENTIMENTS: Final = ("negative", "neutral", "positive")
 KNOWN: Final = ("sentiment", "topic", "summary", "review")
 
@@ -112,6 +114,10 @@ class Form:
         )
         entry = _object(number={"type": "integer"}, answer=self._schema)
         self.schema_many = _object(answers={"type": "array", "items": entry})
+        longest = max(len(self.system_one.encode()), len(self.system_many.encode()))
+        # Bytes that every request has beside its documents.
+        self.most_around = longest + len(json.dumps(self.schema_many).encode())
+        self._read: dict[str, tuple[Any, str]] = {}
 
     @property
     def schema_one(self) -> dict[str, Any]:
@@ -139,9 +145,15 @@ class Form:
         )
 
     def read_one(self, reply: str) -> tuple[Any, str]:
-        """(answer, ""), or (None, what is wrong)."""
+        """(answer, ""), or (None, what is wrong). Short answers come again and again: they are read once."""
+        known = self._read.get(reply)
+        if known is not None:
+            return known
         found, problem = parsed(reply)
-        return (None, problem) if problem else self.checked(found)
+        told = (None, problem) if problem else self.checked(found)
+        if len(reply) <= _SHORT and len(self._read) < _REMEMBERED:
+            self._read[reply] = told
+        return told
 
     def read_many(self, reply: str, count: int) -> list[tuple[Any, str]]:
         """For each of `count` documents (answer, "") or (None, what is wrong).

@@ -133,16 +133,19 @@ def _json_lines(file: IO[bytes], name: str, fields: Fields) -> Iterator[Found]:
 def _table(file: IO[bytes], name: str, delimiter: str, fields: Fields) -> Iterator[Found]:
     text = io.TextIOWrapper(file, "utf-8-sig", errors="replace", newline="")
     rows = csv.DictReader(text, delimiter=delimiter)
-    if fields.text not in (rows.fieldnames or ()):
-        raise JobError(
-            f"{name} has no column {fields.text!r}; name it with text-field "
-            f"(there are: {', '.join(rows.fieldnames or ())})"
-        )
     try:
+        columns = rows.fieldnames or ()
+        if fields.text not in columns:
+            there = ", ".join(columns)
+            raise JobError(
+                f"{name} has no column {fields.text!r}; name it with text-field (there are: {there})"
+            )
         for row in rows:
             yield _document(row, f"{name}:{rows.line_num}", fields)
     except csv.Error as error:
         raise JobError(f"{name}:{rows.line_num}: {error}") from None
+    finally:
+        text.detach()  # whoever opened the file closes it
 
 
 def _document(members: Any, place: str, fields: Fields) -> Found:

@@ -35,7 +35,7 @@ def request_for(form: Form, batch: Sequence[Item], terms: Terms) -> Request:
         item = batch[0]
         system, schema = form.system_one, form.schema_one
         user = form.repair(item.text, item.wrong, item.problem) if item.wrong else form.user_one(item.text)
-    most = len(system.encode()) + len(user.encode()) + len(str(schema)) + _AROUND_REQUEST
+    most = form.most_around + len(user.encode()) + _AROUND_REQUEST
     return Request(
         system, user, dict(schema), most, (terms.question.max_tokens + _AROUND_ANSWER) * len(batch)
     )

@@ -1,0 +1,1 @@
+"""What documents are sent with elsewhere: a bare aiohttp loop, and the openai SDK on its own."""
