@@ -170,7 +170,13 @@ def _tries_with(run: Run, verdict: Verdict) -> tuple[str, ...]:
     if verdict in (Verdict.RUNNING, Verdict.WAITING):
         return (f"nightlatch watch {run.run}",)
     if verdict in (Verdict.FAILED, Verdict.TIMED_OUT, Verdict.STOPPED):
-        return (f"nightlatch show {run.run}", f"nightlatch logs {run.run}", f"nightlatch redrive {run.run}")
+        # The containers of a fan-out are many; its failed shards come first.
+        only = f" --step {run.step}" if run.failure_class == "shards" else ""
+        return (
+            f"nightlatch show {run.run}",
+            f"nightlatch logs {run.run}{only}",
+            f"nightlatch redrive {run.run}",
+        )
     if verdict is Verdict.SKIPPED and run.held_by is not None and run.held_by.run:
         return (f"nightlatch show {run.held_by.run}", f"nightlatch run {run.job}")
     return (f"nightlatch show {run.run}",)

@@ -41,6 +41,13 @@ def test_a_recorded_run_is_the_answer(environment: Environment, outcome: str, ve
     assert told.tries
 
 
+def test_a_fan_out_that_failed_sends_to_the_logs_of_its_shards(environment: Environment) -> None:
+    failure = {"step": "send", "class": "shards", "reason": "more shards failed than the 0 percent"}
+    environment.record("report", "report-1", "failed", FIRED, run_key=iso(FIRED), **failure)
+
+    assert "nightlatch logs report-1 --step send" in ask(environment).tries
+
+
 def test_of_two_deliveries_the_one_that_worked_is_the_answer(environment: Environment) -> None:
     environment.record("report", "report-1", "duplicate", FIRED, run_key=iso(FIRED))
     environment.record("report", "report-2", "succeeded", FIRED, run_key=iso(FIRED))
