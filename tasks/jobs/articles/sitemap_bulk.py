@@ -170,10 +170,8 @@ class Blocks:
         if self._known(images) != pictures:
             return False
         entries = _entries(urls, times, images)
-        if not self._writer.pages.make_room(count, len(entries)):
+        if not self._writer.pages.add_block(entries, count, (max(times) + _ZONE_END).decode()):
             return False
-        self._writer.pages.add_block(entries, count, (max(times) + _ZONE_END).decode())
-        self._writer.urls += count
         self._writer.images += pictures
         self.whole += 1
         return True

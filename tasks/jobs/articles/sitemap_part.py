@@ -11,7 +11,8 @@ from typing import IO, Final
 
 from isal import isal_zlib
 
-_FLUSH_CHARACTERS: Final = 1 << 18
+# Entries are joined and packed so many at a time.
+_AT_ONCE: Final = 256
 _GZIP: Final = (
     31  # zlib's way to say: 15 bits of window, with a gzip header (which holds no name and no time)
 )
@@ -41,7 +42,7 @@ class EntryTooLargeError(Exception):
 class _Part:
     """The part that is being written, under a name beside its final one."""
 
-    def __init__(self, path: Path, head: str) -> None:
+    def __init__(self, path: Path, head: bytes) -> None:
         self.path = path
         self.urls = 0
         self.size = 0
@@ -49,27 +50,15 @@ class _Part:
         self._file: IO[bytes] = path.open("wb")
         self._pack = isal_zlib.compressobj(1, isal_zlib.DEFLATED, _GZIP)
         self._hash = hashlib.sha256()
-        self._pending = [head]
-        self._pending_characters = 0
-
-    def add(self, text: str) -> None:
-        self._pending.append(text)
-        self._pending_characters += len(text)
-        if self._pending_characters >= _FLUSH_CHARACTERS:
-            self.flush()
-
-    def flush(self) -> None:
-        pending, self._pending, self._pending_characters = self._pending, [], 0
-        if pending:
-            self.write("".join(pending).encode())
+        self.write(head)
 
     def write(self, text: bytes) -> None:
+        self.size += len(text)
         self._put(self._pack.compress(text))
 
-    def close(self, foot: str) -> str:
+    def close(self, foot: bytes) -> str:
         """Finish the file; returns the hash of its bytes."""
-        self._pending.append(foot)
-        self.flush()
+        self.write(foot)
         self._put(self._pack.flush())
         self._file.flush()
         os.fsync(self._file.fileno())
@@ -93,63 +82,89 @@ class Parts:
     ) -> None:
         self._directory = directory
         self._kind = kind
-        self._head, self._foot = head, foot
-        self._frame = len(head.encode()) + len(foot.encode())
+        self._head, self._foot = head.encode(), foot.encode()
         self._most_urls = most_urls
         self._limits = limits
+        self._most_bytes = limits.part_bytes - len(self._foot)
+        self._entry_bytes = self._most_bytes - len(self._head)
         self._part: _Part | None = None
+        self._closed = 0
+        self._entries: list[str] = []
+        self._times: list[str] = []
         self.done: list[tuple[str, str]] = []
 
+    @property
+    def entries(self) -> int:
+        """How many entries there are in all parts."""
+        return self._closed + (self._part.urls if self._part else 0) + len(self._entries)
+
     def add(self, entry: str, time: str) -> None:
-        """Add one entry; `time` is its time as text that sorts, or "".
+        """Add one entry; `time` is its time as text that sorts, or "". It is written with others that follow.
 
         Raises:
-            EntryTooLargeError, TooManyPartsError: if it cannot be there.
+            EntryTooLargeError, TooManyPartsError: if it, or one before it, cannot be there.
             OSError: disk full.
         """
-        size = len(entry) if entry.isascii() else len(entry.encode())
-        part = self._part
-        if part is None or part.urls >= self._most_urls or part.size + size > self._limits.part_bytes:
-            if self._frame + size > self._limits.part_bytes:
-                raise EntryTooLargeError(f"{size} bytes")
-            part = self._next()
-        part.urls += 1
-        part.size += size
-        part.newest = max(part.newest, time)
-        part.add(entry)
+        # No character has more than four bytes, so most entries need not be counted.
+        if len(entry) * 4 > self._entry_bytes and len(entry.encode()) > self._entry_bytes:
+            raise EntryTooLargeError(f"{len(entry.encode())} bytes")
+        self._entries.append(entry)
+        self._times.append(time)
+        if len(self._entries) == _AT_ONCE:
+            self._write_entries()
 
-    def make_room(self, entries: int, size: int) -> bool:
-        """Whether so many entries of so many bytes go into one part; begins it if that is the time."""
-        part = self._part
-        if part is None or part.urls >= self._most_urls:
-            part = self._next()
-        return part.urls + entries <= self._most_urls and part.size + size <= self._limits.part_bytes
+    def add_block(self, block: bytes, entries: int, newest: str) -> bool:
+        """Add entries that are written already, if they go into one part; False if they do not.
 
-    def add_block(self, block: bytes, entries: int, newest: str) -> None:
-        """Add entries that are written already; `make_room` has said that they fit."""
-        part = self._part
-        if part is None:
-            raise ValueError("no part takes this block")
-        part.flush()
-        part.urls += entries
-        part.size += len(block)
-        part.newest = max(part.newest, newest)
-        part.write(block)
+        Raises:
+            TooManyPartsError, OSError: as add.
+        """
+        self._write_entries()
+        return self._take(block, entries, newest)
 
     def finish(self) -> None:
-        """Close the last part."""
+        """Close the last part.
+
+        Raises:
+            TooManyPartsError, OSError: as add.
+        """
+        self._write_entries()
         part = self._part
         if part is None:
             return
         name = f"{self._kind}-{len(self.done) + 1:05d}-{part.close(self._foot)}.xml.gz"
         part.path.replace(self._directory / name)
         self.done.append((name, part.newest))
+        self._closed += part.urls
         self._part = None
+
+    def _write_entries(self) -> None:
+        if not self._entries:
+            return
+        entries, times = self._entries, self._times
+        self._entries, self._times = [], []
+        if self._take("".join(entries).encode(), len(entries), max(times)):
+            return
+        for entry, time in zip(entries, times, strict=True):
+            text = entry.encode()
+            if not self._take(text, 1, time):
+                self.finish()
+                self._take(text, 1, time)
+
+    def _take(self, block: bytes, entries: int, newest: str) -> bool:
+        part = self._part
+        if part is None or part.urls >= self._most_urls:
+            part = self._next()
+        if part.urls + entries > self._most_urls or part.size + len(block) > self._most_bytes:
+            return False
+        part.urls += entries
+        part.newest = max(part.newest, newest)
+        part.write(block)
+        return True
 
     def _next(self) -> _Part:
         self.finish()
         if len(self.done) >= self._limits.parts:
             raise TooManyPartsError(f"more than {self._limits.parts} parts of {self._most_urls} URLs")
         self._part = part = _Part(self._directory / f"{self._kind}.tmp", self._head)
-        part.size = self._frame
         return part

@@ -208,5 +208,7 @@ def test_a_site_too_large_for_the_protocol_is_refused(tmp_path: Path) -> None:
     writer.add(SITE + "1", None)
     writer.add(SITE + "2", None)
 
+    writer.add(SITE + "3", None)
+
     with pytest.raises(TooManyPartsError):
-        writer.add(SITE + "3", None)
+        writer.finish()
