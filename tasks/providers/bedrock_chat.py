@@ -22,7 +22,7 @@ from botocore.exceptions import (
     ReadTimeoutError,
 )
 
-from tasks.providers.chat import Closing, ErrorKind, ProviderError, Reply, SettingsError, Usage
+from tasks.providers.chat import Closing, Dialect, ErrorKind, ProviderError, Reply, SettingsError, Usage
 from tasks.providers.http import retry_after
 
 if TYPE_CHECKING:
@@ -49,6 +49,7 @@ _REFUSED: Final = frozenset({"guardrail_intervened", "content_filtered"})
 # A read that lasts longer belongs to a try that was given up; its thread ends then.
 _LONGEST_READ: Final = 900
 _CONNECTIONS: Final = 512
+_EVERYTHING: Final = Dialect()
 
 
 class BedrockChat(Closing):
@@ -60,10 +61,10 @@ class BedrockChat(Closing):
         endpoint: str | None = None,
         *,
         region: str | None = None,
-        structured: bool = True,
+        dialect: Dialect = _EVERYTHING,
     ) -> None:
         self._model = model
-        self._structured = structured
+        self._dialect = dialect
         # One try is one request: whoever asks decides about another.
         config = Config(
             retries={"total_max_attempts": 1},
@@ -99,11 +100,13 @@ class BedrockChat(Closing):
         request: dict[str, Any] = {
             "modelId": self._model,
             "messages": [{"role": "user", "content": [{"text": user}]}],
-            "inferenceConfig": {"maxTokens": max_tokens, "temperature": temperature},
+            "inferenceConfig": {"maxTokens": max_tokens},
         }
+        if self._dialect.temperature:
+            request["inferenceConfig"]["temperature"] = temperature
         if system:
             request["system"] = [{"text": system}]
-        if json_schema is not None and self._structured:
+        if json_schema is not None and self._dialect.structured:
             form = {"jsonSchema": {"schema": json.dumps(json_schema), "name": "answer"}}
             request["outputConfig"] = {"textFormat": {"type": "json_schema", "structure": form}}
         try:
@@ -113,21 +116,24 @@ class BedrockChat(Closing):
             raise ProviderError("timeout", f"no whole answer within {deadline_seconds:g} s") from None
         except ClientError as error:
             raise _refusal(error) from None
-        except (ReadTimeoutError, ConnectTimeoutError) as error:
-            raise ProviderError("timeout", str(error)) from None
-        except (EndpointConnectionError, HTTPClientError) as error:
-            raise ProviderError("unreachable", str(error)) from None
-        except (NoCredentialsError, PartialCredentialsError) as error:
-            raise ProviderError("auth", str(error)) from None
-        except ParamValidationError as error:
-            raise ProviderError("bad_request", str(error)) from None
         except BotoCoreError as error:
-            raise ProviderError("server", str(error)) from None
+            raise ProviderError(_kind_of(error), str(error)) from None
         return _reply(answer, self._model)
 
     async def close(self) -> None:
         """Close the connections."""
         self._client.close()
+
+
+def _kind_of(error: BotoCoreError) -> ErrorKind:
+    """What it means that no answer of the API came at all."""
+    if isinstance(error, (ReadTimeoutError, ConnectTimeoutError)):
+        return "timeout"
+    if isinstance(error, (EndpointConnectionError, HTTPClientError)):
+        return "unreachable"
+    if isinstance(error, (NoCredentialsError, PartialCredentialsError)):
+        return "auth"
+    return "bad_request" if isinstance(error, ParamValidationError) else "server"
 
 
 def _refusal(error: ClientError) -> ProviderError:

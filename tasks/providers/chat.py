@@ -65,6 +65,14 @@ class SettingsError(ValueError):
     """The settings name no usable engine; the text says which setting and why."""
 
 
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """What a model understands: a schema for its answer (`structured`), a `temperature`."""
+
+    structured: bool = True
+    temperature: bool = True
+
+
 class Chat(Protocol):
     """A language model that can be asked, any number of times at once, from one event loop."""
 
@@ -125,6 +133,7 @@ def chat_from(settings: Mapping[str, str]) -> Chat:
       other than the region's
     - ``LLM_API_KEY``: sent as a bearer token by ``openai``; Bedrock takes AWS credentials
       and ``AWS_REGION``
+    - ``LLM_TEMPERATURE``: ``default`` for a model that accepts no temperature: none is sent then
     - ``LLM_JSON_SCHEMA``: ``off`` for a model that knows no structured output: the schema is not sent then
 
     Call it inside a running event loop.
@@ -145,13 +154,16 @@ def chat_from(settings: Mapping[str, str]) -> Chat:
         raise SettingsError(f"LLM_ENGINE={engine} needs LLM_MODEL, the name of the model to ask")
     if base_url and not base_url.startswith(("http://", "https://")):
         raise SettingsError(f"LLM_BASE_URL={base_url!r} must begin with https:// (or http://)")
-    structured = settings.get("LLM_JSON_SCHEMA", "").strip().lower() != "off"
+    dialect = Dialect(
+        structured=settings.get("LLM_JSON_SCHEMA", "").strip().lower() != "off",
+        temperature=settings.get("LLM_TEMPERATURE", "").strip().lower() != "default",
+    )
     if engine == "bedrock":
         from tasks.providers.bedrock_chat import BedrockChat  # noqa: PLC0415  (only the engine in use)
 
         # ECS sets AWS_REGION, and boto3 reads AWS_DEFAULT_REGION alone.
         region = settings.get("AWS_REGION") or None
-        return BedrockChat(model, base_url or None, region=region, structured=structured)
+        return BedrockChat(model, base_url or None, region=region, dialect=dialect)
     from tasks.providers.openai_chat import OPENAI, OpenAiChat  # noqa: PLC0415  (only the engine in use)
 
-    return OpenAiChat(model, base_url or OPENAI, settings.get("LLM_API_KEY", ""), structured=structured)
+    return OpenAiChat(model, base_url or OPENAI, settings.get("LLM_API_KEY", ""), dialect=dialect)

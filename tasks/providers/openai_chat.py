@@ -3,10 +3,11 @@
 from typing import Any, Final
 
 from tasks.providers.budget import estimated_tokens
-from tasks.providers.chat import Closing, ProviderError, Reply, Usage
+from tasks.providers.chat import Closing, Dialect, ProviderError, Reply, Usage
 from tasks.providers.http import open_session, request_json
 
 OPENAI: Final = "https://api.openai.com/v1"
+_EVERYTHING: Final = Dialect()
 
 
 class OpenAiChat(Closing):
@@ -17,10 +18,10 @@ class OpenAiChat(Closing):
     """
 
     def __init__(
-        self, model: str, base_url: str = OPENAI, api_key: str = "", *, structured: bool = True
+        self, model: str, base_url: str = OPENAI, api_key: str = "", *, dialect: Dialect = _EVERYTHING
     ) -> None:
         self._model = model
-        self._structured = structured
+        self._dialect = dialect
         self._url = base_url.rstrip("/") + "/chat/completions"
         self._headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
         self._limit_name = "max_completion_tokens" if base_url.startswith(OPENAI) else "max_tokens"
@@ -46,9 +47,10 @@ class OpenAiChat(Closing):
             "model": self._model,
             "messages": [{"role": "system", "content": system}, {"role": "user", "content": user}],
             self._limit_name: max_tokens,
-            "temperature": temperature,
         }
-        if json_schema is not None and self._structured:
+        if self._dialect.temperature:
+            body["temperature"] = temperature
+        if json_schema is not None and self._dialect.structured:
             body["response_format"] = {
                 "type": "json_schema",
                 "json_schema": {"name": "answer", "schema": json_schema},

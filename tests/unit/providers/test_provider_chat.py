@@ -74,6 +74,21 @@ def test_a_schema_reaches_the_provider_and_shapes_the_answer(engine: str) -> Non
     assert set(json.loads(reply.text)) == {"summary", "steps"}
 
 
+def test_what_a_model_does_not_understand_is_not_sent(engine: str) -> None:
+    with ModelServer() as server:
+        chosen = {**settings(engine, server), "LLM_JSON_SCHEMA": "off", "LLM_TEMPERATURE": "default"}
+
+        async def main() -> Reply:
+            async with chat_from(chosen) as chat:
+                return await ask(chat, json_schema=FORM)
+
+        assert asyncio.run(main()).text.startswith("### Tools")
+
+    sent = json.dumps(server.asked[0].body)
+    assert "temperature" not in sent
+    assert "schema" not in sent.lower()
+
+
 @pytest.mark.parametrize(
     ("act", "kind", "temporary"),
     [
