@@ -5,7 +5,9 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
+from moto import mock_aws
 
 from tasks.jobs.generation.handson.graph import graph_of, mistakes
 from tasks.jobs.generation.handson.keys import keys_of
@@ -107,6 +109,16 @@ def test_a_circle_is_told_as_who_waits_for_whom(tmp_path: Path) -> None:
             5,
             "the schema is wrong",
         ),
+        (
+            "- {id: a, title: A, instruction: x, output: json, schema: {type: object, $ref: '#/$defs/b'}}",
+            5,
+            "#/$defs/b leads nowhere in it",
+        ),
+        (
+            "- {id: a, title: A, instruction: x, output: json, schema: {type: object, $ref: 'http://x/y'}}",
+            5,
+            "nothing is fetched from elsewhere",
+        ),
     ],
 )
 def test_a_mistake_is_told_with_its_line(tmp_path: Path, tasks: str, line: int, words: str) -> None:
@@ -145,6 +157,30 @@ def test_the_same_project_twice_and_no_file_and_no_text(tmp_path: Path) -> None:
     (tmp_path / "b.yaml").write_bytes(b"id: p\ntitle: \xff")
     with pytest.raises(JobError, match=r"b\.yaml:2: not UTF-8"):
         read_projects(str(tmp_path / "b.yaml"))
+
+
+def test_a_project_in_s3(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "testing")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    with mock_aws():
+        client = boto3.client("s3")
+        client.create_bucket(Bucket="guides")
+        client.put_object(Bucket="guides", Key="a/p.json", Body=json.dumps(project(task("a"))).encode())
+
+        assert read_projects("s3://guides/a/p.json") == read(tmp_path, project(task("a")))
+        with pytest.raises(JobError, match="NoSuchKey") as raised:
+            read_projects("s3://guides/a/q.json")
+    assert raised.value.exit_code == 64
+
+
+def test_a_schema_may_refer_to_its_own_parts(tmp_path: Path) -> None:
+    word = {"type": "string"}
+    form = {"type": "object", "properties": {"a": {"$ref": "#/$defs/word"}}, "$defs": {"word": word}}
+
+    [one] = read(tmp_path, project(task("a", output="json", schema=form)))
+
+    assert one.tasks[0].form == form
 
 
 def test_a_graph_knows_what_hangs_on_what(tmp_path: Path) -> None:

@@ -96,12 +96,45 @@ def _references(projects: tuple[Project, ...], here: Locate) -> Iterator[Problem
         for where, what in mistakes(project.tasks):
             yield Problem(here((*place, "tasks", *where)), f"project {project.id}: {what}")
         for index, task in enumerate(project.tasks):
-            if task.form is not None:
-                try:
-                    Draft202012Validator.check_schema(task.form)
-                except SchemaError as error:
-                    said = f"project {project.id}: task {task.id}: the schema is wrong: {error.message}"
-                    yield Problem(here((*place, "tasks", index, "schema")), said)
+            wrong = _wrong_form(task.form) if task.form is not None else ""
+            if wrong:
+                said = f"project {project.id}: task {task.id}: the schema is wrong: {wrong}"
+                yield Problem(here((*place, "tasks", index, "schema")), said)
+
+
+def _wrong_form(form: dict[str, Any]) -> str:
+    """What is wrong with a schema, "" if nothing is."""
+    try:
+        Draft202012Validator.check_schema(form)
+    except SchemaError as error:
+        return error.message
+    lost = [reference for reference in _references_in(form) if not _leads_somewhere(form, reference)]
+    return f"{lost[0]} leads nowhere in it (nothing is fetched from elsewhere)" if lost else ""
+
+
+def _references_in(node: Any) -> Iterator[str]:
+    if isinstance(node, dict):
+        for name, value in node.items():
+            if name in {"$ref", "$dynamicRef"} and isinstance(value, str):
+                yield value
+            else:
+                yield from _references_in(value)
+    elif isinstance(node, list):
+        for value in node:
+            yield from _references_in(value)
+
+
+def _leads_somewhere(form: Any, reference: str) -> bool:
+    if reference == "#":
+        return True
+    if not reference.startswith("#/"):
+        return False
+    for step in reference.removeprefix("#/").split("/"):
+        name = step.replace("~1", "/").replace("~0", "~")
+        if not isinstance(form, dict) or name not in form:
+            return False
+        form = form[name]
+    return True
 
 
 def _parse_json(text: str, name: str) -> tuple[Any, Locate]:
