@@ -26,8 +26,9 @@ from statemachine.interpreter.engine import run
 from statemachine.interpreter.execution import Behaviour, ExecutionContext, ExecutionResult, Stop
 from statemachine.interpreter.history import HistoryEvent
 from statemachine.interpreter.integration import Integrations, TaskFailed, TaskRequest
-from statemachine.interpreter.machine import DefinitionError, Machine, Problem
+from statemachine.interpreter.machine import Machine
 from statemachine.interpreter.map_run import ItemCounts, MapRun, MapRunRecords
+from statemachine.interpreter.states import DefinitionError, Problem
 from statemachine.interpreter.tokens import TaskTokens, TokenError
 
 __all__ = [

@@ -17,8 +17,8 @@ from statemachine.interpreter.fields import MAX_SECONDS
 from statemachine.interpreter.handling import with_handlers
 from statemachine.interpreter.history import HistoryEvent
 from statemachine.interpreter.integration import TaskFailed, TaskRequest
-from statemachine.interpreter.machine import DistributedMap, Graph, ItemReader
 from statemachine.interpreter.map_run import MapRun
+from statemachine.interpreter.states import DistributedMap, Graph, ItemReader
 from statemachine.interpreter.task import guarded
 from statemachine.interpreter.visit import Payload, Run, Visit, payload
 

@@ -16,12 +16,13 @@ from statemachine.interpreter.fields import MAX_SECONDS
 from statemachine.interpreter.functions import functions_frame
 from statemachine.interpreter.history import EVENT_LIMIT, History, HistoryEvent
 from statemachine.interpreter.integration import Integrations
-from statemachine.interpreter.machine import (
+from statemachine.interpreter.machine import Machine
+from statemachine.interpreter.map_run import ForgottenMapRuns, MapRunRecords
+from statemachine.interpreter.states import (
     Choice,
     DistributedMap,
     Fail,
     Graph,
-    Machine,
     Map,
     Parallel,
     Rule,
@@ -29,7 +30,6 @@ from statemachine.interpreter.machine import (
     Task,
     Wait,
 )
-from statemachine.interpreter.map_run import ForgottenMapRuns, MapRunRecords
 from statemachine.interpreter.task import run_task
 from statemachine.interpreter.tokens import TaskTokens
 from statemachine.interpreter.visit import Branch, Payload, Run, Visit, payload

@@ -9,7 +9,7 @@ import trio
 from statemachine.interpreter.failure import RUNTIME, EventLimitReachedError, StateFailedError
 from statemachine.interpreter.fields import MAX_SECONDS
 from statemachine.interpreter.handling import with_handlers
-from statemachine.interpreter.machine import Graph, Map, Parallel, Task
+from statemachine.interpreter.states import Graph, Map, Parallel, Task
 from statemachine.interpreter.visit import Branch, Payload, Visit, payload
 
 # "Up to about 40" (inline Map guide).

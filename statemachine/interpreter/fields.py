@@ -8,7 +8,7 @@ from typing import Any
 from statemachine.interpreter.clock import parse_iso_time
 from statemachine.interpreter.expression import Expression, ExpressionError, compiled
 from statemachine.interpreter.integration import Pattern
-from statemachine.interpreter.machine import Problem, Resource
+from statemachine.interpreter.states import Problem, Resource
 from statemachine.interpreter.template import Template, compile_template, is_expression
 
 # Fields that only JSONPath has, with their JSONata counterpart.

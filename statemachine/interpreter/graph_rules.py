@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from statemachine.interpreter.fields import Notes
-from statemachine.interpreter.machine import (
+from statemachine.interpreter.states import (
     Choice,
     DistributedMap,
     Fail,

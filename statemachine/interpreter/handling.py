@@ -6,7 +6,7 @@ from random import Random
 import trio
 
 from statemachine.interpreter.failure import RUNTIME, StateFailedError, matches
-from statemachine.interpreter.machine import Catcher, Handling, Retrier, Task
+from statemachine.interpreter.states import Catcher, Handling, Retrier, Task
 from statemachine.interpreter.visit import Visit
 
 

@@ -1,17 +1,17 @@
-"""Turns a definition's text into a Machine, or into the list of everything that is wrong with it."""
+"""Turns a definition's text into its graph, or into the list of everything that is wrong with it."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from statemachine.interpreter.fields import MAX_SECONDS, Fields, Notes, load_json, read_resource
 from statemachine.interpreter.graph_rules import check_graph
-from statemachine.interpreter.machine import (
+from statemachine.interpreter.reading_distributed import DISTRIBUTED_FIELDS, read_distributed_map
+from statemachine.interpreter.states import (
     Catcher,
     Choice,
     DefinitionError,
     Fail,
     Graph,
-    Machine,
     Map,
     Parallel,
     Pass,
@@ -23,7 +23,6 @@ from statemachine.interpreter.machine import (
     Task,
     Wait,
 )
-from statemachine.interpreter.reading_distributed import DISTRIBUTED_FIELDS, read_distributed_map
 from statemachine.interpreter.template import is_expression
 
 MAX_STATE_NAME = 80
@@ -38,20 +37,20 @@ _LANGUAGE_ADVICE = (
 )
 
 
-def read_machine(text: str) -> Machine:
-    """Parses a definition.
+def read_definition(text: str) -> tuple[Graph, int | None]:
+    """Parses a definition: its outermost states, and the limit of a whole execution in seconds.
 
     Raises:
         DefinitionError: with every problem found.
     """
     notes = Notes()
-    machine = _read_top(text, notes)
-    if notes.problems or machine is None:
+    read = _read_top(text, notes)
+    if notes.problems or read is None:
         raise DefinitionError(notes.problems)
-    return machine
+    return read
 
 
-def _read_top(text: str, notes: Notes) -> Machine | None:
+def _read_top(text: str, notes: Notes) -> tuple[Graph, int | None] | None:
     if len(text.encode()) > MAX_DEFINITION:
         notes.add("/", "a definition has at most 1 MB")
         return None
@@ -81,7 +80,7 @@ def _read_top(text: str, notes: Notes) -> Machine | None:
         return None
     if not notes.problems and graph is not None:
         check_graph(graph, notes)
-    return None if graph is None else Machine(graph, None if timeout is None else int(timeout))
+    return None if graph is None else (graph, None if timeout is None else int(timeout))
 
 
 class _Reader:

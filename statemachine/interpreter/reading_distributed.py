@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from statemachine.interpreter.fields import MAX_SECONDS, Fields, read_resource
-from statemachine.interpreter.machine import DistributedMap, Graph, ItemReader
+from statemachine.interpreter.states import DistributedMap, Graph, ItemReader
 from statemachine.interpreter.template import is_expression
 
 DISTRIBUTED_FIELDS = {

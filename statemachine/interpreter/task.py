@@ -11,7 +11,7 @@ from statemachine.interpreter.failure import HEARTBEAT_TIMEOUT, RUNTIME, TIMEOUT
 from statemachine.interpreter.fields import MAX_SECONDS
 from statemachine.interpreter.handling import with_handlers
 from statemachine.interpreter.integration import TaskFailed, TaskRequest
-from statemachine.interpreter.machine import Task
+from statemachine.interpreter.states import Task
 from statemachine.interpreter.tokens import PendingTask
 from statemachine.interpreter.visit import Payload, Run, Visit, dumps, payload
 

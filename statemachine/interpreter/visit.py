@@ -14,8 +14,8 @@ from statemachine.interpreter.expression import NULL, EvaluationError, Frame, js
 from statemachine.interpreter.failure import DATA_LIMIT, QUERY_EVALUATION, StateFailedError
 from statemachine.interpreter.history import History
 from statemachine.interpreter.integration import Integrations
-from statemachine.interpreter.machine import State
 from statemachine.interpreter.map_run import MapRunRecords
+from statemachine.interpreter.states import State
 from statemachine.interpreter.template import Template
 from statemachine.interpreter.tokens import TaskTokens
 

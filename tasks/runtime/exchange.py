@@ -97,6 +97,6 @@ class Exchange:
 def _open_output(told: Assignment) -> "ObjectStore | None":
     if not told.output:
         return None
-    from tasks.runtime.store import open_store  # noqa: PLC0415  (may import boto3)
+    from tasks.runtime.locations import open_store  # noqa: PLC0415  (may import boto3)
 
     return open_store(told.output)

@@ -13,8 +13,9 @@ from typing import Any, Final
 
 from tasks.runtime.failures import CannotWriteError, TemporaryError, WrongInputError
 from tasks.runtime.files import inside, replace_file
+from tasks.runtime.locations import open_store
 from tasks.runtime.publication import MANIFEST, Published, describe, digest, manifest_of, read_manifest
-from tasks.runtime.store import ConditionFailedError, ObjectStore, open_store
+from tasks.runtime.store import ConditionFailedError, ObjectStore
 
 LIST: Final = "shards.json"
 # The answers of all children must fit into 256 KiB of a state's output.

@@ -3,9 +3,6 @@
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
-from urllib.parse import unquote, urlsplit
-
-from tasks.runtime.failures import WrongInputError
 
 
 class ConditionFailedError(Exception):
@@ -48,25 +45,3 @@ class ObjectStore(Protocol):
 
     def delete(self, keys: list[str]) -> None:
         """Remove objects; one that is not there counts as removed."""
-
-
-def open_store(location: str) -> ObjectStore:
-    """Open ``s3://bucket/prefix/``, ``file:///directory/`` or a plain directory.
-
-    Raises:
-        WrongInputError: for any other location.
-    """
-    parts = urlsplit(location)
-    if parts.scheme == "s3" and parts.netloc:
-        from tasks.runtime.s3_store import S3Store  # noqa: PLC0415  (boto3 is slow to import)
-
-        return S3Store(parts.netloc, parts.path.lstrip("/"))
-    if parts.scheme == "file" and parts.netloc in {"", "localhost"} and parts.path:
-        path = Path(unquote(parts.path))
-    elif not parts.scheme and location:
-        path = Path(location)
-    else:
-        raise WrongInputError(f"location {location!r} is neither s3://bucket/prefix/ nor file:///directory/")
-    from tasks.runtime.directory_store import DirectoryStore  # noqa: PLC0415  (only one of the two is needed)
-
-    return DirectoryStore(path)

@@ -144,7 +144,7 @@ class Supervisor:
             return None
         from tasks.runtime.checkpoint import Checkpoint  # noqa: PLC0415  (only with a location)
         from tasks.runtime.checkpointing import Checkpointing  # noqa: PLC0415  (the same)
-        from tasks.runtime.store import open_store  # noqa: PLC0415  (the same)
+        from tasks.runtime.locations import open_store  # noqa: PLC0415  (the same)
 
         location = self._assignment.checkpoint
         checkpoint = Checkpoint(open_store(location), directories.checkpoint, token)

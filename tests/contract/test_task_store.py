@@ -10,9 +10,10 @@ import pytest
 from tasks.runtime.checkpoint import Checkpoint
 from tasks.runtime.directory_store import DirectoryStore
 from tasks.runtime.failures import CannotWriteError, LockLostError, TemporaryError, WrongInputError
+from tasks.runtime.locations import open_store
 from tasks.runtime.publication import MANIFEST, publish, read_previous
 from tasks.runtime.s3_store import S3Store
-from tasks.runtime.store import ConditionFailedError, ObjectStore, Stored, open_store
+from tasks.runtime.store import ConditionFailedError, ObjectStore, Stored
 from tests.support.lock_row import create_bucket
 from tests.support.moto_server import MotoServer, moto_server
 
