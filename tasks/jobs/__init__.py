@@ -16,6 +16,8 @@ JOBS: Final[Mapping[str, str]] = MappingProxyType(
         "handson-generate": "tasks.jobs.generation.handson.handson_generate",
         "load-articles": "tasks.jobs.articles.load_articles",
         "missing-images": "tasks.jobs.articles.missing_images",
+        "missing-images-collect": "tasks.jobs.articles.missing_images_collect",
+        "missing-images-plan": "tasks.jobs.articles.missing_images_plan",
         "schedule-generate": "tasks.jobs.generation.schedule.schedule_generate",
         "sitemap-refresh": "tasks.jobs.articles.sitemap_refresh",
         "xml-articles": "tasks.jobs.articles.xml_articles",

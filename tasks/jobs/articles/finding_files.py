@@ -33,14 +33,18 @@ class FindingFiles:
 
     def read(self) -> Iterator[tuple[str, dict[str, Any]]]:
         """What was found and has not been read before, as (url, finding)."""
+        for line in self.lines():
+            members = json.loads(line)
+            yield members.pop("url"), members
+
+    def lines(self) -> Iterator[str]:
+        """What was found and has not been read before, each finding as JSON."""
         for path in self._files():
             if path.name in self._seen:
                 continue
             self._seen.add(path.name)
             with path.open(encoding="utf-8") as file:
-                for line in file:
-                    members = json.loads(line)
-                    yield members.pop("url"), members
+                yield from file
 
     def add(self, url: str, finding: Finding) -> int:
         """Put a finding into the batch; returns how many are in it."""

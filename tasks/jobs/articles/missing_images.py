@@ -2,30 +2,24 @@
 
 import argparse
 import os
-import sqlite3
-import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from datetime import UTC, datetime
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from sqlalchemy import Engine
-
 from tasks.contract import Assignment, exit_codes, variables
 from tasks.jobs.articles.address_guard import ALLOW_VARIABLE, AddressGuard
-from tasks.jobs.articles.database import Article, count_articles, open_database, stream_articles
-from tasks.jobs.articles.extraction import Reference, find_pictures
+from tasks.jobs.articles.database import open_database
 from tasks.jobs.articles.finding_files import FindingFiles
+from tasks.jobs.articles.gathering import all_hosts, extract, scratch_work
 from tasks.jobs.articles.history import History
 from tasks.jobs.articles.host import Politeness
 from tasks.jobs.articles.picture_check import Means, Watch, check_in_processes
+from tasks.jobs.articles.picture_shards import Bucket, write_shard
 from tasks.jobs.articles.probe import Patience
-from tasks.jobs.articles.report import write_report
+from tasks.jobs.articles.report import day_of, in_a_sentence, write_report
 from tasks.jobs.articles.thumbnails import MOST, PARTLY_THERE, fetch_thumbnails
 from tasks.jobs.articles.transport import Timeouts
-from tasks.jobs.articles.urls import Address, resolve
 from tasks.jobs.articles.work import Work
 from tasks.jobs.program import (
     JobError,
@@ -40,29 +34,6 @@ from tasks.jobs.program import (
 
 USER_AGENT: Final = "nightlatch-missing-images/1.0 (checks that an article's pictures are there)"
 _THUMBNAIL_SECONDS: Final = 20.0
-
-
-def extract(
-    engine: Engine, work: Work, progress: ProgressLines, stop: Callable[[], bool], sql: str = ""
-) -> None:
-    """Read every article and note its pictures."""
-    total = count_articles(engine, sql)
-    for done, article in enumerate(stream_articles(engine, sql), start=1):
-        if stop():
-            return
-        work.add_article(article, _pictures(article))
-        progress.show("extract", done, total)
-    counts = work.counts()
-    message = f"{counts['pictures']} pictures in {counts['references']} mentions"
-    progress.show("extract", counts["articles"], counts["articles"], message, last=True)
-
-
-def _pictures(article: Article) -> Iterator[tuple[Address, Reference]]:
-    base, references = find_pictures(article.html, article.url)
-    for reference in references:
-        address = resolve(reference.written, base)
-        if address is not None:
-            yield address, reference
 
 
 def take_known(work: Work, history: History, fresh_after: float) -> None:
@@ -82,16 +53,16 @@ def job(request: StopRequest) -> int:
     engine = open_database(options.database)
     progress = ProgressLines()
     output = Path(options.output or "nightlatch-output")
-    with _work_directory() as scratch:
-        checkpoint = Path(options.checkpoint) if options.checkpoint else Path(scratch, "checkpoint")
+    bucket = Bucket.read(told.shard) if told.shard else None
+    with scratch_work() as (scratch, work):
+        checkpoint = Path(options.checkpoint) if options.checkpoint else scratch / "checkpoint"
         files = FindingFiles(checkpoint)
-        work = Work(Path(scratch, "work.sqlite"))
-        extract(engine, work, progress, watch)
+        extract(engine, work, progress, watch, bucket.has if bucket else all_hosts)
         engine.dispose()
         history = History(Path(options.previous) if options.previous else None)
         means = _means(options, guard)
         if not watch():
-            resumed = sum(work.add_finding(url, finding) for url, finding in files.read())
+            resumed = work.add_findings(files.lines())
             if resumed:
                 say(f"going on after {resumed} pictures that a former attempt checked")
             take_known(work, history, time.time() - options.fresh_for * 3600)
@@ -99,23 +70,13 @@ def job(request: StopRequest) -> int:
         if watch():
             return _stopped(request)
         thumbnails = _thumbnails(work, means, watch)
-        summary = write_report(work, output, history, _today(told), thumbnails)
-        work.close()
-    say(
-        f"{summary['pictures']} pictures of {summary['articles']} articles: {summary['bad']} bad, "
-        f"{summary['new']} of them new, {summary['mended']} mended; "
-        + ", ".join(f"{verdict} {count}" for verdict, count in summary["verdicts"].items())
-    )
+        if bucket:
+            write_shard(work, output, thumbnails)
+            say(f"shard {bucket.number} of {bucket.of}: {work.counts()['checked']} pictures checked")
+            return exit_codes.DONE
+        summary = write_report(work, output, history, day_of(told), thumbnails)
+    say(in_a_sentence(summary))
     return exit_codes.DONE
-
-
-@contextmanager
-def _work_directory() -> Iterator[str]:
-    with tempfile.TemporaryDirectory(prefix="missing-images-", ignore_cleanup_errors=True) as scratch:
-        try:
-            yield scratch
-        except sqlite3.OperationalError as error:
-            raise JobError(f"cannot write to {scratch}: {error}", exit_codes.CANNOT_WRITE) from None
 
 
 def _means(options: argparse.Namespace, guard: AddressGuard) -> Means:
@@ -150,11 +111,6 @@ def _stopped(request: StopRequest) -> int:
     raise JobError(
         "the deadline is near; what was checked is safe, the next attempt goes on", exit_codes.TRY_AGAIN
     )
-
-
-def _today(told: Assignment) -> str:
-    """The day of the report: that of the scheduled time, so that a retry after midnight changes nothing."""
-    return (told.scheduled_time or datetime.now(UTC).isoformat())[:10]
 
 
 def _parser() -> Parser:

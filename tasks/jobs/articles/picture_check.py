@@ -7,10 +7,10 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, wait
-from multiprocessing.context import SpawnProcess
+from multiprocessing.context import ForkProcess
 from pathlib import Path
 from typing import Final
 
@@ -130,21 +130,20 @@ def check_in_processes(
         JobError: if a process ended badly; what was checked is safe.
         OSError: disk full.
     """
-    work.settle()
     counts = work.counts()
     before, total = counts["checked"], counts["pictures"]
     progress.show("check", before, total)
-    processes = means.processes(processes, len(Pending(work.path).hosts()))
 
     def tell(done: int) -> None:
         progress.show("check", before + done, total)
 
-    if processes == 1:
-        check(Pending(work.path), files, means, stop, tell)
-    else:
-        _check_beside(work.path, checkpoint, means, processes, stop, tell)
-    for url, finding in files.read():
-        work.add_finding(url, finding)
+    with work.lent():
+        processes = means.processes(processes, len(Pending(work.path).hosts()))
+        if processes == 1:
+            check(Pending(work.path), files, means, stop, tell)
+        else:
+            _check_beside(work.path, checkpoint, means, processes, stop, tell)
+    work.add_findings(files.lines())
     progress.show("check", work.counts()["checked"], total, last=True)
 
 
@@ -156,13 +155,17 @@ def _check_beside(
     stop: Callable[[], bool],
     tell: Callable[[int], None],
 ) -> None:
-    context = multiprocessing.get_context("spawn")
+    # Forked: there are no threads yet and no connection is open, and importing takes longer than many checks.
+    context = multiprocessing.get_context("fork")
     done: dict[Connection, int] = {}
     started = []
     for number in range(processes):
         mine, theirs = context.Pipe(duplex=False)
+        told = (mine, *done)
         child = context.Process(
-            target=_check_share, args=(path, checkpoint, means, number, processes, theirs), daemon=True
+            target=_check_share,
+            args=(path, checkpoint, means, number, processes, theirs, told),
+            daemon=True,
         )
         child.start()
         theirs.close()
@@ -187,7 +190,7 @@ def _check_beside(
     _judge_ends(started, stopped=stop())
 
 
-def _judge_ends(ended: list[SpawnProcess], *, stopped: bool) -> None:
+def _judge_ends(ended: list[ForkProcess], *, stopped: bool) -> None:
     codes = {child.exitcode for child in ended}
     if exit_codes.CANNOT_WRITE in codes:
         raise JobError("cannot write findings: the disk is full", exit_codes.CANNOT_WRITE)
@@ -202,9 +205,17 @@ def _judge_ends(ended: list[SpawnProcess], *, stopped: bool) -> None:
 
 
 def _check_share(
-    path: Path, checkpoint: Path, means: Means, number: int, processes: int, told: Connection
+    path: Path,
+    checkpoint: Path,
+    means: Means,
+    number: int,
+    processes: int,
+    told: Connection,
+    parents: Iterable[Connection],
 ) -> None:
     """One of several processes. It ends with its parent, however that ends."""
+    for connection in parents:
+        connection.close()
     request = StopRequest()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent hears it too, and says so
     parent = os.getppid()

@@ -36,6 +36,9 @@ _TLS_HANDSHAKE: Final = b"\x16"
 _LONGEST_REQUEST: Final = 32_768
 _MOST_HOSTS: Final = 254
 _LITTLE: Final = 20_000
+_CLOSED_PORTS: Final = 97
+# A part of a name has 63 characters at most (RFC 1035): this one is unknown without asking anybody.
+_TOO_LONG: Final = "-is-unknown-to-everybody" * 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +71,9 @@ class PictureServer:
         self._requests = self._unchanged = self._at_once = self._most_at_once = 0
         self._connections: set[asyncio.Task[None]] = set()
         self._servers: list[asyncio.Server] = []
-        # Bound and never listening: connections to it are refused for as long as we live.
-        self._closed_port = socket.socket()
+        # Bound and never listening: connections to them are refused for as long as we live. Many, because a
+        # host to which many requests fail is soon not asked any more.
+        self._closed_ports = [socket.socket() for _ in range(_CLOSED_PORTS)]
         self.url = ""
 
     async def start(self, port: int, hosts: int = 1) -> None:
@@ -78,7 +82,8 @@ class PictureServer:
         Raises:
             OSError: if the port is taken, or there is no such address here.
         """
-        self._closed_port.bind(("127.0.0.1", 0))
+        for closed in self._closed_ports:
+            closed.bind(("127.0.0.1", 0))
         for number in range(1, hosts + 1):
             server = await asyncio.start_server(self._converse, f"127.0.0.{number}", port, backlog=512)
             self._servers.append(server)
@@ -92,7 +97,8 @@ class PictureServer:
         for task in list(self._connections):
             task.cancel()
         await asyncio.gather(*self._connections, return_exceptions=True)
-        self._closed_port.close()
+        for closed in self._closed_ports:
+            closed.close()
 
     def truth(self) -> dict[str, dict[str, str]]:
         """For every picture below the root: its kind of (mis)behaviour and the true verdict, by URL path."""
@@ -185,7 +191,7 @@ class PictureServer:
             "ETag": f'"{hashlib.sha256(body).hexdigest()[:16]}"',
             "Last-Modified": formatdate(0, usegmt=True),
         }
-        redirect = self._redirects(path).get(kind)
+        redirect = self._redirects(path, request.headers.get("host", "")).get(kind)
         if kind.startswith("redirect-chain"):
             number = int(kind.removeprefix("redirect-chain").strip("-") or 0)
             redirect = f"/{FORCED}/redirect-chain-{number + 1}{quote(path)}"
@@ -225,9 +231,10 @@ class PictureServer:
             asked = asked.partition(",")[0]
         return await reply.send_range(body, headers, asked)
 
-    def _redirects(self, path: str) -> dict[str, str]:
+    def _redirects(self, path: str, host: str) -> dict[str, str]:
         well = "/_well" + quote(path)
-        closed = self._closed_port.getsockname()[1]
+        digest = hashlib.sha256(path.encode()).hexdigest()[:12]
+        closed = self._closed_ports[int(digest, 16) % _CLOSED_PORTS].getsockname()[1]
         return {
             "redirect": well,
             "redirect-temporary": well,
@@ -235,9 +242,9 @@ class PictureServer:
             "redirect-loop-2": f"/{FORCED}/redirect-loop{quote(path)}",
             "redirect-nowhere": "ftp://pictures.invalid/a.png",
             "redirect-inside": "http://169.254.169.254/latest/meta-data/",
-            "redirect-unknown-host": "http://pictures.invalid/a.png",
+            "redirect-unknown-host": f"http://{digest}{_TOO_LONG}.invalid/a.png",
             "redirect-refused": f"http://127.0.0.1:{closed}/a.png",
-            "redirect-no-tls": self.url.replace("http:", "https:", 1) + "a.png",
+            "redirect-no-tls": f"https://{host}/a.png",
         }
 
     def _refusals(self, asked: str) -> dict[str, tuple[int, dict[str, str]]]:

@@ -6,14 +6,17 @@ import json
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any, Final, TextIO
 
+from tasks.contract import Assignment
 from tasks.jobs.articles.history import KNOWN, SINCE, TREND, History, extended, write_known
 from tasks.jobs.articles.report_page import write_page
 from tasks.jobs.articles.verdicts import GOOD
 from tasks.jobs.articles.work import Work
 
+FINDINGS: Final = "findings.jsonl"
 _COLUMNS: Final = (
     "article",
     "article_url",
@@ -57,14 +60,13 @@ def write_report(
         "verdicts": work.verdicts(),
     }
     summary["trend"] = extended(history.trend(), summary)
-    with _whole_file(directory / "missing-images.csv") as file:
+    with whole_file(directory / "missing-images.csv") as file:
         _write_csv(file, work)
-    with _whole_file(directory / "findings.jsonl") as file:
-        for url, finding in work.findings():
-            file.write(json.dumps({"url": url, **finding}, ensure_ascii=False) + "\n")
-    with _whole_file(directory / "missing-images.html") as file:
+    with whole_file(directory / FINDINGS) as file:
+        write_findings(file, work)
+    with whole_file(directory / "missing-images.html") as file:
         write_page(file, work.bad_mentions(), summary, thumbnails or {}, _ARTICLES_SHOWN)
-    with _whole_file(directory / "state" / SINCE) as file:
+    with whole_file(directory / "state" / SINCE) as file:
         before = "{"
         for url, trouble in work.troubles():
             item = json.dumps({"since": trouble.since, "checks": trouble.checks})
@@ -74,11 +76,31 @@ def write_report(
     with _whole_bytes(directory / "state" / KNOWN) as packed:
         good = ((url, finding) for url, finding in work.findings() if finding["verdict"] in GOOD)
         write_known(packed, good)
-    with _whole_file(directory / "state" / TREND) as file:
+    with whole_file(directory / "state" / TREND) as file:
         json.dump(summary["trend"], file, indent=0)
-    with _whole_file(directory / "missing-images.json") as file:
+    with whole_file(directory / "missing-images.json") as file:
         json.dump(summary, file, ensure_ascii=False, indent=1)
     return summary
+
+
+def in_a_sentence(summary: dict[str, Any]) -> str:
+    """What the report says, for the log."""
+    verdicts = ", ".join(f"{verdict} {count}" for verdict, count in summary["verdicts"].items())
+    return (
+        f"{summary['pictures']} pictures of {summary['articles']} articles: {summary['bad']} bad, "
+        f"{summary['new']} of them new, {summary['mended']} mended; {verdicts}"
+    )
+
+
+def day_of(told: Assignment) -> str:
+    """The day of the report: that of the scheduled time, so that a retry after midnight changes nothing."""
+    return (told.scheduled_time or datetime.now(UTC).isoformat())[:10]
+
+
+def write_findings(file: TextIO, work: Work) -> None:
+    """Every checked picture, a line each, sorted by URL."""
+    lines = (json.dumps({"url": url, **finding}, ensure_ascii=False) for url, finding in work.findings())
+    file.writelines(line + "\n" for line in lines)
 
 
 @contextmanager
@@ -93,7 +115,8 @@ def _whole_bytes(path: Path) -> Iterator[IO[bytes]]:
 
 
 @contextmanager
-def _whole_file(path: Path) -> Iterator[TextIO]:
+def whole_file(path: Path) -> Iterator[TextIO]:
+    """A text file that appears whole, on the disk, or not at all."""
     with _whole_bytes(path) as file:
         words = io.TextIOWrapper(file, "utf-8", newline="")
         yield words

@@ -1,5 +1,6 @@
 """Many HTTP requests at once, through libcurl's multi interface in one thread."""
 
+import re
 import socket
 import time
 from collections.abc import Iterator
@@ -13,13 +14,12 @@ from tasks.jobs.articles.picture_bytes import LONG_TAIL
 from tasks.jobs.articles.probe import LONGEST_BODY, Answer, Ask, Trouble
 from tasks.jobs.articles.urls import host_of
 
-_HEADERS_WANTED: Final = {
-    name.encode(): name
-    for name in (
-        *("content-range", "content-type", "content-length", "location", "retry-after"),
-        *("etag", "last-modified", "content-encoding"),
-    )
-}
+# Of the many lines of an answer those that we read, found in one go; folded to lower case afterwards.
+_HEADERS_WANTED: Final = re.compile(
+    r"\n(?i:(content-(?:range|type|length|encoding)|location|retry-after|etag|last-modified))"
+    r"[ \t]*:[ \t]*([^\r\n]*)"
+)
+_STATUS: Final = re.compile(r"HTTP/[\d.]+ +(\d+)")
 _TROUBLE: Final = {
     pycurl.E_OPERATION_TIMEDOUT: Trouble.TIMEOUT,
     pycurl.E_COULDNT_RESOLVE_HOST: Trouble.DNS,
@@ -61,35 +61,37 @@ class Transfer:
         # request when the headers are longer than 300 kB.
         self.lines: list[bytes] = []
         self._status = 0
+        self._read = 0
+        self._headers: dict[str, str] = {}
         self._pieces: list[bytes] = []
         self._tail = bytearray()
         self._length = 0
         self._cut = False
+        self._opened: list[socket.socket] = []
 
     def begin(self, ask: Ask, tag: object) -> None:
         """Forget the last request."""
         self.ask, self.tag, self.asked_at = ask, tag, time.monotonic()
         self.blocked = self._cut = False
-        self._status, self._length = 0, 0
+        self._status, self._length, self._read = 0, 0, 0
+        self._headers = {}
         self.lines.clear()
         self._pieces.clear()
         self._tail.clear()
 
     def _read_lines(self) -> dict[str, str]:
         """The headers that are wanted, of the last answer: others before it are 1xx."""
-        headers: dict[str, str] = {}
-        self._status = 0
-        for line in self.lines:
-            name, colon, value = line.partition(b":")
-            if line.startswith(b"HTTP/"):
-                headers.clear()
-                words = line.split(None, 2)
-                self._status = int(words[1]) if len(words) > 1 and words[1].isdigit() else 0
-            elif colon:
-                key = _HEADERS_WANTED.get(name.strip().lower())
-                if key is not None:
-                    headers[key] = _text(value.strip())
-        return headers
+        if self._read == len(self.lines):
+            return self._headers
+        self._read = len(self.lines)
+        lines = _text(b"".join(self.lines))
+        begin = lines.rfind("\nHTTP/") + 1
+        matched = _STATUS.match(lines, begin)
+        self._status = int(matched[1]) if matched else 0
+        self._headers = {
+            name.lower(): value.rstrip() for name, value in _HEADERS_WANTED.findall(lines, begin)
+        }
+        return self._headers
 
     def on_body(self, data: bytes) -> int:
         """For libcurl: some of the body; -1 ends the request."""
@@ -145,7 +147,15 @@ class Transfer:
         if not guard.permits(host, _text(target[0]) if isinstance(target[0], bytes) else target[0]):
             self.blocked = True
             return pycurl.SOCKET_BAD
-        return socket.socket(family, kind, protocol)
+        opened = socket.socket(family, kind, protocol)
+        self._opened.append(opened)
+        return opened
+
+    def close_sockets(self) -> None:
+        """Pycurl works on a copy of the socket that it was given; the original is closed here."""
+        for opened in self._opened:
+            opened.close()
+        self._opened.clear()
 
 
 class Transport:
@@ -164,9 +174,10 @@ class Transport:
         return self
 
     def __exit__(self, *exc: object) -> None:
-        for handle in list(self._busy):
+        for handle, transfer in self._busy.items():
             self._multi.remove_handle(handle)
             handle.close()
+            transfer.close_sockets()
         for transfer in self._idle:
             transfer.handle.close()
         self._multi.close()
@@ -249,6 +260,7 @@ class Transport:
         self._multi.remove_handle(handle)
         transfer = self._busy.pop(handle)
         answer = transfer.answer(error, message)
+        transfer.close_sockets()
         tag, asked_at, transfer.tag = transfer.tag, transfer.asked_at, None
         self._idle.append(transfer)
         return tag, asked_at, answer

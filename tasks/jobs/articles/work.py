@@ -9,6 +9,7 @@ import heapq
 import json
 import sqlite3
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -35,6 +36,10 @@ CREATE TABLE reference (
 """
 
 _BAD: Final = "verdict IS NOT NULL AND verdict NOT IN ({})".format(", ".join(f"'{v}'" for v in sorted(GOOD)))
+# What was bad before and was not looked at: its shard failed.
+_NOT_CHECKED: Final = (
+    "WHERE EXISTS (SELECT 1 FROM picture WHERE picture.url = before.url AND finding IS NULL)"
+)
 
 
 class Work:
@@ -42,9 +47,12 @@ class Work:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._database = sqlite3.connect(path, isolation_level=None)
+        self._open()
         self._database.executescript(_SCHEMA)
         self._database.execute("BEGIN")
+
+    def _open(self) -> None:
+        self._database = sqlite3.connect(self.path, isolation_level=None)
 
     def close(self) -> None:
         """Give it back; nothing of it is needed any more."""
@@ -74,10 +82,18 @@ class Work:
                 (found[0], row, reference.kind),
             )
 
-    def settle(self) -> None:
-        """Let other processes see everything, through `Pending`."""
+    @contextmanager
+    def lent(self) -> Iterator[None]:
+        """While others read it, through `Pending`: this is closed, for SQLite forbids to fork an open one."""
         self._database.execute("COMMIT")
-        self._database.execute("BEGIN")
+        self._database.close()
+        try:
+            yield
+        finally:
+            self._open()
+            self._database.execute("PRAGMA journal_mode = OFF")
+            self._database.execute("PRAGMA synchronous = OFF")
+            self._database.execute("BEGIN")
 
     def add_known(self, url: str, finding: dict[str, Any], fresh_after: float) -> bool:
         """Note what an earlier night found good; if that was after `fresh_after`, it counts as checked.
@@ -114,11 +130,15 @@ class Work:
         )
         bad, new = run(f"SELECT count(*), coalesce(sum(checks = 1), 0) FROM picture WHERE {_BAD}").fetchone()  # noqa: S608  (a constant)
         before = run("SELECT count(*) FROM before").fetchone()[0]
-        return {"bad": bad, "new": new, "mended": before - (bad - new), "bad_before": before}
+        unknown = run(f"SELECT count(*) FROM before {_NOT_CHECKED}").fetchone()[0]  # noqa: S608  (a constant)
+        return {"bad": bad, "new": new, "mended": before - unknown - (bad - new), "bad_before": before}
 
     def troubles(self) -> Iterator[tuple[str, Trouble]]:
-        """Every bad picture with its date, sorted by URL."""
-        rows = self._database.execute(f"SELECT url, since, checks FROM picture WHERE {_BAD} ORDER BY url")  # noqa: S608  (a constant)
+        """Every bad picture with its date, sorted by URL; also what was bad and could not be checked."""
+        rows = self._database.execute(
+            f"SELECT url, since, checks FROM picture WHERE {_BAD}"  # noqa: S608  (constants)
+            f" UNION ALL SELECT url, since, checks FROM before {_NOT_CHECKED} ORDER BY url"
+        )
         for url, since, checks in rows:
             yield url, Trouble(since, checks)
 
@@ -129,6 +149,22 @@ class Work:
             (json.dumps(finding, ensure_ascii=False), finding["verdict"], url),
         )
         return changed.rowcount > 0
+
+    def add_findings(self, lines: Iterable[str]) -> int:
+        """Note findings as `FindingFiles` has them; returns how many are of pictures that are mentioned."""
+        before = self._database.total_changes
+        self._database.executemany(
+            "UPDATE picture SET finding = ?1, verdict = ?1 ->> 'verdict' WHERE url = ?1 ->> 'url'",
+            ((line,) for line in lines),
+        )
+        return self._database.total_changes - before
+
+    def hosts(self) -> dict[str, int]:
+        """How many pictures of each host there are to check."""
+        rows = self._database.execute(
+            "SELECT host, count(*) FROM picture WHERE finding IS NULL GROUP BY host ORDER BY host"
+        )
+        return dict(rows.fetchall())
 
     def counts(self) -> dict[str, int]:
         """How many articles, references, pictures, and pictures checked."""
