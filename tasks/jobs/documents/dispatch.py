@@ -22,6 +22,8 @@ from tasks.jobs.program import JobError
 from tasks.providers.chat import Chat, ProviderError, Reply
 
 _TICK: Final = 0.1
+# After so many requests a place is given up, so that whoever waits for one gets it.
+_IN_A_ROW: Final = 32
 _SEAL_PERIOD: Final = 1.0
 _LONGEST_BACKOFF: Final = 30.0
 # So many wrong requests and not one good answer: it is not the documents.
@@ -70,6 +72,7 @@ class Dispatcher:
         self._failing_since: float | None = None
         self._broken: BaseException | None = None
         self._flushing = False
+        self._ending = False
         telemetry.in_flight = lambda: len(self._flying)
 
     async def run(self) -> bool:
@@ -99,6 +102,7 @@ class Dispatcher:
 
     async def _end(self, feeder: "asyncio.Task[None]") -> None:
         """Send no more; give what is on the wire, and paid for, a moment to come back."""
+        self._ending = True
         if not feeder.done():
             feeder.cancel()
             await asyncio.wait({feeder})
@@ -147,17 +151,19 @@ class Dispatcher:
                 break
         return batch
 
-    async def _launch(self, batch: list[Item]) -> None:
+    def _asked(self, batch: list[Item]) -> tuple[Request, float, float]:
+        """The request about a batch, its tokens as estimated, and its money at worst."""
         request = request_for(self._form, batch, self._terms)
         tokens = 0.0
         if self._terms.limits.tokens_a_minute:
-            tokens = (
-                about_tokens(request.system) + about_tokens(request.user) + self._answer_tokens * len(batch)
-            )
+            words = about_tokens(request.system) + about_tokens(request.user)
+            tokens = words + self._answer_tokens * len(batch)
+        return request, tokens, self._terms.prices.cost(request.most_input, request.most_output)
+
+    async def _launch(self, batch: list[Item]) -> None:
+        request, tokens, money = self._asked(batch)
         try:
-            held = await self._pool.take(
-                tokens, self._terms.prices.cost(request.most_input, request.most_output)
-            )
+            held = await self._pool.take(tokens, money)
         except CeilingReachedError:
             self._too_expensive(batch)
             return
@@ -166,9 +172,25 @@ class Dispatcher:
         except asyncio.CancelledError:
             self._pool.settle(held, 0, 0)
             raise
-        task = asyncio.create_task(self._send(batch, request, held, entered))
+        task = asyncio.create_task(self._fly(batch, request, held, entered))
         self._flying.add(task)
         task.add_done_callback(self._land)
+
+    async def _fly(self, batch: list[Item], request: Request, held: Held, entered: int) -> None:
+        """Send a batch, and then others from the same place, as long as nobody has to wait for anything."""
+        for _ in range(_IN_A_ROW):
+            await self._send(batch, request, held, entered)
+            stayed = None if self._ending else self._gate.stay()
+            if stayed is None or not (batch := self._next(asyncio.get_running_loop().time())):
+                return
+            request, tokens, money = self._asked(batch)
+            taken = self._pool.take_at_once(tokens, money)
+            if taken is None:
+                break
+            held, entered = taken, stayed
+        else:
+            self._pool.settle(held, 0, 0)
+        self._later(batch, 0.0)
 
     def _land(self, task: "asyncio.Task[None]") -> None:
         self._flying.discard(task)

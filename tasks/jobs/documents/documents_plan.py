@@ -153,7 +153,12 @@ def _classifier(options: argparse.Namespace, fields: "Fields", request: StopRequ
     found = _heeding(read_documents(options.labelled, fields), request)
     sample = [(one.text, one.label) for one in found if isinstance(one, Document) and one.label]
     say(f"learning from {len(sample)} labelled documents")
-    return train(sample)
+
+    def heed() -> None:
+        if request.requested:
+            raise _StoppedError
+
+    return train(sample, heed)
 
 
 def _question(options: argparse.Namespace, classifier: "LinearModel | None") -> "Question":

@@ -48,6 +48,13 @@ class Gate:
             self.inside += 1
         return self._round
 
+    def stay(self) -> int | None:
+        """Keep the place for another request at once: the round, as from `enter`; None if it must be left."""
+        self._admit()
+        if self.inside > int(self.limit) or self._clock() < self._closed_until:
+            return None
+        return self._round
+
     def leave(self) -> None:
         """Give the place back."""
         self.inside -= 1

@@ -9,7 +9,7 @@ import io
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Final
@@ -150,8 +150,8 @@ def vectors(texts: Sequence[str], vocabulary: dict[str, int], idf: Floats) -> Sp
     return Sparse(len(texts), rows, which, values / norms[rows])
 
 
-def train(sample: Iterable[tuple[str, str]]) -> LinearModel:
-    """Learn from (text, label) pairs.
+def train(sample: Iterable[tuple[str, str]], heed: Callable[[], None] = lambda: None) -> LinearModel:
+    """Learn from (text, label) pairs. `heed` is called again and again, and may raise to end it.
 
     Raises:
         JobError: if there are not two labels.
@@ -167,6 +167,7 @@ def train(sample: Iterable[tuple[str, str]]) -> LinearModel:
         )
     seen: Counter[str] = Counter()
     for text in texts:
+        heed()
         seen.update(set(features(text)))
     often = [(-count, word) for word, count in seen.items() if count >= _LEAST_DOCUMENTS]
     words = sorted(word for _, word in sorted(often)[:_MOST_FEATURES])
@@ -177,17 +178,20 @@ def train(sample: Iterable[tuple[str, str]]) -> LinearModel:
     idf = np.log((1.0 + len(texts)) / (1.0 + counts)) + 1.0
     index = {label: number for number, label in enumerate(labels)}
     right = np.array([index[label] for label in answers])
-    weights, bias = _fit(vectors(texts, vocabulary, idf), right, len(labels), len(words))
+    weights, bias = _fit(vectors(texts, vocabulary, idf), right, len(labels), len(words), heed)
     return LinearModel(labels, vocabulary, idf, weights, bias)
 
 
-def _fit(rows: Sparse, right: NDArray[Any], labels: int, width: int) -> tuple[Floats, Floats]:
+def _fit(
+    rows: Sparse, right: NDArray[Any], labels: int, width: int, heed: Callable[[], None]
+) -> tuple[Floats, Floats]:
     """The weights that minimise C * log loss + |weights|^2 / 2, and the bias, which is not penalised."""
     count = len(right)
     wanted = np.zeros((count, labels))
     wanted[np.arange(count), right] = 1.0
 
     def loss(flat: Floats) -> tuple[float, Floats]:
+        heed()
         weights, bias = flat[: width * labels].reshape(width, labels), flat[width * labels :]
         likely = _softmax(rows.times(weights) + bias)
         value = -_C * float(np.log(likely[np.arange(count), right] + 1e-300).sum())

@@ -2,6 +2,7 @@
 
 import io
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -117,7 +118,7 @@ def store(path: Path, location: str) -> None:
             return
         target.parent.mkdir(parents=True, exist_ok=True)
         beside = target.with_name(f"{target.name}.{os.getpid()}.tmp")
-        beside.write_bytes(path.read_bytes())
+        shutil.copyfile(path, beside)
         beside.replace(target)
         return
     from botocore.exceptions import ClientError  # noqa: PLC0415  (see client)

@@ -77,12 +77,23 @@ class Pool:
         async with self._turn:
             while not self._enough(tokens, money):
                 await self._refill(self._cell, tokens, money)
-            if self._limits.requests_a_minute:
-                self._requests -= 1
-            if self._limits.tokens_a_minute:
-                self._tokens -= tokens
-            if self._limits.ceiling:
-                self._money -= money
+            return self._use(tokens, money)
+
+    def take_at_once(self, tokens: float, money: float) -> Held | None:
+        """As `take`, without waiting; None if it would have to wait."""
+        if self._cell is None:
+            return Held(tokens, money)
+        if self._turn.locked() or not self._enough(tokens, money):
+            return None
+        return self._use(tokens, money)
+
+    def _use(self, tokens: float, money: float) -> Held:
+        if self._limits.requests_a_minute:
+            self._requests -= 1
+        if self._limits.tokens_a_minute:
+            self._tokens -= tokens
+        if self._limits.ceiling:
+            self._money -= money
         return Held(tokens, money)
 
     def settle(self, held: Held, tokens: float, money: float) -> None:

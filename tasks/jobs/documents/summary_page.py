@@ -16,6 +16,7 @@ _REASONS: Final = {
     "cost_ceiling": "the money was used up",
     "shard_failed": "its shard failed and was tolerated",
 }
+_COUNT: Final = "documents"
 _STYLE: Final = """
 :root { color-scheme: light dark; --bar: #3a6ea5; --bad: #b3423a; --line: #8886; }
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }
@@ -26,7 +27,7 @@ dl div { border: 1px solid var(--line); border-radius: .4rem;
 dt { font-size: .8rem; opacity: .75; }
 dd { margin: 0; font-size: 1.3rem; font-variant-numeric: tabular-nums; }
 table { border-collapse: collapse; width: 100%; } td, th { text-align: left; padding: .25rem .5rem; }
-th { border-bottom: 1px solid var(--line); } td.n { text-align: right; font-variant-numeric: tabular-nums; }
+th { border-bottom: 1px solid var(--line); } td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; }
 .bar { background: var(--bar); height: .7rem; border-radius: .2rem; min-width: 1px; }
 .bad { background: var(--bad); }
 small { opacity: .75; }
@@ -88,7 +89,7 @@ def _reasons(told: Mapping[str, Any]) -> str:
         rows.append(
             f"<tr><td>{_text(reason)}<br><small>{words}</small></td>{_number(count)}<td>{examples}</td></tr>"
         )
-    return _table(("reason", "documents", "for example"), rows)
+    return _table(("reason", _COUNT, "for example"), rows)
 
 
 def _bars(values: Mapping[str, int]) -> str:
@@ -98,7 +99,7 @@ def _bars(values: Mapping[str, int]) -> str:
         f'<td style="width:60%"><div class="bar" style="width:{100 * count / most:.1f}%"></div></td></tr>'
         for name, count in values.items()
     ]
-    return _table(("answer", "documents", ""), rows)
+    return _table(("answer", _COUNT, ""), rows)
 
 
 def _confusion(pairs: Iterable[Mapping[str, Any]]) -> str:
@@ -107,11 +108,11 @@ def _confusion(pairs: Iterable[Mapping[str, Any]]) -> str:
         f"<tr><td>{_text(one['label'])}</td><td>{_text(one['answer'])}</td>{_number(one['documents'])}</tr>"
         for one in wrong[:30]
     ]
-    return _table(("label", "answer", "documents"), rows) if rows else "<p>Nowhere.</p>"
+    return _table(("label", "answer", _COUNT), rows) if rows else "<p>Nowhere.</p>"
 
 
 def _table(heads: Iterable[str], rows: Iterable[str]) -> str:
-    head = "".join(f"<th>{_text(name)}</th>" for name in heads)
+    head = "".join(f"<th{' class=n' if name == _COUNT else ''}>{_text(name)}</th>" for name in heads)
     return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
 
 
