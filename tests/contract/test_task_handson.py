@@ -401,3 +401,66 @@ def test_under_the_runtime_finished_tasks_travel_to_the_next_container(work: Wor
     assert {"index.html", "p/index.html", "p/graph.svg", "state/finished.json"} <= {
         file["name"] for file in current["files"]
     }
+
+
+def program(module: str, work: Work, **more: str) -> "subprocess.CompletedProcess[str]":
+    environment = {**os.environ, variables.OUTPUT_DIR: str(work.output), **more}
+    command = [sys.executable, "-m", f"tasks.jobs.generation.handson.{module}"]
+    return subprocess.run(
+        command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60, check=False
+    )
+
+
+def test_each_guide_in_a_container_of_its_own_and_all_in_one_place(work: Work, tmp_path: Path) -> None:
+    two = work.project(task("a"), task("b", "a"), name="first")
+    files = f"{two},{work.project(task('x'), name='second')},{work.project(task('y'), name='third')}"
+
+    planned = program("handson_plan", work, NIGHTLATCH_PARAMS=json.dumps({"project": files}))
+
+    assert planned.returncode == 0, planned.stderr
+    shards = json.loads((work.output / "shards.json").read_text())
+    assert [shard["id"] for shard in shards] == ["first", "second", "third"]
+    # As the runtime lays it out; the third container never published.
+    collected = tmp_path / "shards"
+    collected.mkdir()
+    with ModelServer() as server:
+        for index, shard in enumerate(shards[:2]):
+            one = Work(tmp_path / f"container-{index}")
+            code, text = one.run(
+                server=server, NIGHTLATCH_SHARD=json.dumps(shard), NIGHTLATCH_SHARD_INDEX=str(index)
+            )
+            assert code == 0, text
+            assert {path.name for path in one.output.iterdir() if path.is_dir()} == {shard["id"], "state"}
+            one.output.rename(collected / str(index))
+    listed = [
+        {"index": index, "shard": shard, "published": index < 2, "files": []}
+        for index, shard in enumerate(shards)
+    ]
+    (collected / "shards.json").write_text(json.dumps(listed))
+    whole = Work(tmp_path / "whole")
+
+    done = program("handson_collect", whole, NIGHTLATCH_SHARDS_DIR=str(collected))
+
+    assert done.returncode == 0, done.stderr
+    guides = json.loads((whole.output / "handson.json").read_text())["projects"]
+    assert [(guide["id"], guide["status"]) for guide in guides] == [
+        ("first", "complete"),
+        ("second", "complete"),
+        ("third", "missing"),
+    ]
+    page = html.parse(whole.output / "index.html").getroot()
+    assert [link.get("href") for link in page.iter("a")] == ["first/index.html", "second/index.html"]
+    assert (whole.output / "first" / "tasks" / "02-b.md").read_text().startswith("### Title b")
+
+
+def test_a_plan_of_wrong_projects_starts_nothing(work: Work) -> None:
+    circle = work.project(task("a", "b"), task("b", "a"))
+
+    planned = program("handson_plan", work, NIGHTLATCH_PARAMS=json.dumps({"project": circle}))
+
+    assert planned.returncode == exit_codes.WRONG_INPUT
+    assert "in a circle" in planned.stderr
+    assert not work.output.exists()
+    assert "comes after a fan_out" in program("handson_collect", work).stderr
+    gone = json.dumps({"project": work.project(task("a"), name="q"), "id": "p"})
+    assert "there is no project p in" in program("handson_generate", work, NIGHTLATCH_SHARD=gone).stderr

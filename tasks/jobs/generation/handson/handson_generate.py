@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import json
 import os
 import signal
 import time
@@ -9,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from tasks.contract import Progress, exit_codes, variables
+from tasks.contract import Assignment, Progress, exit_codes, variables
 from tasks.jobs.program import (
     JobError,
     Parser,
@@ -33,13 +34,22 @@ _LARGEST: Final = 1e12
 def job(request: StopRequest) -> int:
     """The program; ends with the contract's exit codes."""
     options = _parser().read()
-    if not options.project:
+    shard = Assignment.read(os.environ).shard
+    if not (options.project or shard):
         raise JobError("which project? give --project PATH, or -p project=PATH to the run")
     # These imports take a second: the handler of SIGTERM stands by now.
     from tasks.jobs.generation.handson.graph import graph_of  # noqa: PLC0415
     from tasks.jobs.generation.handson.reading import read_projects  # noqa: PLC0415
 
-    graphs = [graph_of(project) for project in read_projects(options.project)]
+    if shard:
+        # One guide of those that handson-plan listed.
+        item = json.loads(shard)
+        projects = [one for one in read_projects(item["project"]) if one.id == item["id"]]
+        if not projects:
+            raise JobError(f"there is no project {item['id']} in {item['project']} any more")
+    else:
+        projects = read_projects(options.project)
+    graphs = [graph_of(project) for project in projects]
     return asyncio.run(_generate(options, request, graphs))
 
 

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -33,10 +33,15 @@ def write_outputs(lanes: Sequence[Lane], folder: Path) -> None:
         _write(home / "handson.md", as_markdown(lane))
         _write(home / "index.html", guide_page(lane))
         _write_json(home / "handson.json", as_members(lane))
-    _write(folder / "index.html", list_page(lanes))
-    _write_json(folder / "handson.json", {"schema_version": 1, "projects": [summary(lane) for lane in lanes]})
+    write_list([summary(lane) for lane in lanes], folder)
     results = [standing.result for lane in lanes for standing in lane.standings.values()]
     write_state(folder / "state", [result for result in results if isinstance(result, Record)])
+
+
+def write_list(guides: Sequence[Mapping[str, Any]], folder: Path) -> None:
+    """Write ``index.html`` and ``handson.json`` of a run from the summaries of its guides."""
+    _write(folder / "index.html", list_page(guides))
+    _write_json(folder / "handson.json", {"schema_version": 1, "projects": list(guides)})
 
 
 def summary(lane: Lane) -> dict[str, Any]:
@@ -45,6 +50,7 @@ def summary(lane: Lane) -> dict[str, Any]:
     return {
         "id": lane.graph.project.id,
         "title": lane.graph.project.title,
+        "language": lane.graph.project.language,
         "status": "complete" if lane.count(State.SUCCEEDED) == len(lane.standings) else "partial",
         "tasks": {str(state): lane.count(state) for state in State if lane.count(state)},
         "seconds": round(sum(record.seconds for record in records), 3),
@@ -69,7 +75,7 @@ def as_members(lane: Lane) -> dict[str, Any]:
             members |= {key: record[key] for key in record if key not in {"project", "task"}}
             members["kept"] = standing.kept
         tasks.append(members)
-    return {"schema_version": 1, **summary(lane), "language": lane.graph.project.language, "parts": tasks}
+    return {"schema_version": 1, **summary(lane), "parts": tasks}
 
 
 def as_markdown(lane: Lane) -> str:

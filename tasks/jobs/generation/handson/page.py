@@ -76,18 +76,17 @@ def guide_page(lane: Lane) -> str:
     )
 
 
-def list_page(lanes: Sequence[Lane]) -> str:
-    """The page that leads to all guides of a run."""
-    language = lanes[0].graph.project.language
+def list_page(guides: Sequence[Mapping[str, Any]]) -> str:
+    """The page that leads to all guides of a run, from their summaries."""
+    language = next((guide["language"] for guide in guides if "language" in guide), "en")
     words = LABELS[language]
     rows = []
-    for lane in lanes:
-        project = lane.graph.project
-        counts = ", ".join(f"{words[state]} {lane.count(state)}" for state in State if lane.count(state))
-        rows.append(
-            f'<tr><td><a href="{project.id}/index.html">{html.escape(project.title)}</a></td>'
-            f"<td>{len(lane.standings)}</td><td>{counts}</td></tr>"
-        )
+    for guide in guides:
+        title, tasks = html.escape(guide["title"]), guide["tasks"]
+        counts = ", ".join(f"{words[state]} {tasks[state]}" for state in State if state in tasks)
+        linked = f'<a href="{guide["id"]}/index.html">{title}</a>' if tasks else title
+        cells = (linked, sum(tasks.values()), counts or words[State.SKIPPED])
+        rows.append(f"<tr>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>")
     body = (
         f"<header><h1>{words['all']}</h1></header><table><thead><tr><th>{words['project']}</th>"
         f"<th>{words['tasks']}</th><th></th></tr></thead><tbody>{''.join(rows)}</tbody></table>\n"

@@ -24,6 +24,11 @@ _S3: Final = "s3://"
 Locate = Callable[[Place], str]
 
 
+def locations_of(text: str) -> list[str]:
+    """The locations in a text with commas between them."""
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
 def read_projects(locations: str) -> list[Project]:
     """The projects of all files in `locations`: paths or ``s3://bucket/key``, with commas between them.
 
@@ -35,7 +40,7 @@ def read_projects(locations: str) -> list[Project]:
     """
     projects: list[Project] = []
     home: dict[str, str] = {}
-    for location in filter(None, (part.strip() for part in locations.split(","))):
+    for location in locations_of(locations):
         for project in _read(location):
             if project.id in home:
                 raise JobError(
