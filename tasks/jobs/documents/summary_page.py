@@ -27,7 +27,8 @@ dl div { border: 1px solid var(--line); border-radius: .4rem;
 dt { font-size: .8rem; opacity: .75; }
 dd { margin: 0; font-size: 1.3rem; font-variant-numeric: tabular-nums; }
 table { border-collapse: collapse; width: 100%; } td, th { text-align: left; padding: .25rem .5rem; }
-th { border-bottom: 1px solid var(--line); } td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; }
+th { border-bottom: 1px solid var(--line); }
+td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; }
 .bar { background: var(--bar); height: .7rem; border-radius: .2rem; min-width: 1px; }
 .bad { background: var(--bad); }
 small { opacity: .75; }
