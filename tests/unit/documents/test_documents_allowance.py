@@ -51,6 +51,20 @@ def test_no_minute_gets_more_than_its_share_and_no_run_more_than_its_money(
         assert sum(one[2] for one in within) <= (60 + BURST) * 500 + largest_t + 1e-6
 
 
+def test_who_asks_at_the_same_moment_waits_in_line() -> None:
+    limits = Limits(requests_a_minute=60, tokens_a_minute=6000)
+    state, waits = State(), []
+    for _ in range(20):
+        state, block = take(state, limits, 100.0, requests=1, tokens=200, money=0, least_money=0)
+        assert block is not None
+        waits.append(block.wait)
+    # 200 tokens are two seconds' worth, a request is one; the burst covers the first.
+    assert waits == [max(0.0, 2.0 * n - BURST) for n in range(1, 21)]
+    _, later = take(state, limits, 1000.0, requests=1, tokens=200, money=0, least_money=0)
+    assert later is not None
+    assert later.wait == 0
+
+
 def test_money_that_is_given_back_can_be_taken_again() -> None:
     limits = Limits(ceiling=100)
     state, _ = take(State(), limits, 0, requests=0, tokens=0, money=80, least_money=80)
