@@ -3,8 +3,10 @@
 import gzip
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 import uuid
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -196,15 +198,17 @@ def test_a_time_without_a_zone_is_refused(tmp_path: Path, wrong: str) -> None:
     assert "argument --at" in done.stderr
 
 
-def test_a_query_with_colons_and_a_semicolon_is_taken_as_it_is_written(url: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("time", ["NULL", "CAST(NULL AS TIMESTAMP)"])
+def test_a_query_is_taken_as_it_is_written(url: str, tmp_path: Path, time: str) -> None:
     sql = (
-        f"SELECT 1 AS id, '{SITE}a:b' AS url, 'a:b' AS title, '[\":x.png\"]' AS images,"
-        " NULL AS published_at, NULL AS updated_at;\n"
+        f"SELECT 1 AS id, '{SITE}a:b' AS url, '\\:x %s %' AS title, '[\":x.png\"]' AS images,"
+        f" {time} AS published_at, {time} AS updated_at WHERE 'a:b%' LIKE '%:b%';\n"
     )
 
     done = run(url, "--output", str(tmp_path), ARTICLES_SQL=sql)
+    without_pictures = run(url, "--output", str(tmp_path), "--no-images", ARTICLES_SQL=sql)
 
-    assert done.returncode == 0, done.stderr
+    assert (done.returncode, without_pictures.returncode) == (0, 0), done.stderr + without_pictures.stderr
     assert state(tmp_path)["urls"] == 1
 
 
@@ -242,8 +246,8 @@ def both_ways(
                 sql = statement(source, images=True)
                 assert sql is not None
                 blocks = Blocks(writer, SITE, refresh.add)
-                for rows in copied_rows(source, sql, block):
-                    blocks.take(rows)
+                for lines in copied_rows(source, sql, block):
+                    blocks.take(lines)
                 whole = blocks.whole
             else:
                 for page in source.pages(images=True):
@@ -324,6 +328,80 @@ ROW = st.tuples(
 )
 
 
+ODD_ADDRESSES = [
+    *(
+        "a/../b",
+        "a/./b",
+        "a/.",
+        "a/..",
+        ".",
+        "..",
+        "?",
+        "a?",
+        "a?b?c",
+        "#a",
+        "a#",
+        "a b",
+        "a\tb",
+        "a\nb",
+        "a\\b",
+    ),
+    *(
+        "日本",
+        "%E4",
+        "%",
+        "'",
+        "&amp;",
+        "<",
+        '"',
+        "//a",
+        "a+00",
+        "a\x7f",
+        "a\u2028",
+        ";a",
+        "a|b",
+        "[a]",
+        "{",
+        "x" * 2023,
+    ),
+    *("x" * 2024, "@", ":80", "a?b=<>", "a?b='&'", "+00", "\\N", "\\t"),
+]
+ODD_ORIGINS = [
+    "http://www.example.com/",
+    "https://www.example.com",
+    "https://www.example.com:443/",
+    "//www.example.com/",
+]
+ODD_ORIGINS += [
+    "https://WWW.example.com/",
+    "https://www.example.com.evil.example/",
+    "https://u@www.example.com/",
+    "/",
+    "",
+]
+
+
+@pytest.mark.parametrize("where", ["page", "picture"])
+def test_one_odd_address_in_a_clean_block_gives_the_same_bytes(
+    server: Postgres, tmp_path: Path, where: str
+) -> None:
+    """Blocks of three: what is odd stands between two clean rows, so it alone decides about them."""
+    origin = SITE if where == "page" else "https://img.example.com/"
+    odd = [origin + path for path in ODD_ADDRESSES]
+    odd += [it.replace("www", "www" if where == "page" else "img") + "a" for it in ODD_ORIGINS]
+    rows: list[Row] = []
+    for address in ["clean", *odd]:
+        page = address if where == "page" and address != "clean" else SITE + "odd"
+        pictures = [address] if where == "picture" and address != "clean" else ["https://img.example.com/a"]
+        rows += [(len(rows) + n, *row) for n, row in enumerate([it[1:] for it in rows_of(2)])]
+        rows.insert(len(rows) - 1, (len(rows) - 1, page, pictures, None, TIME, None))
+        rows[-1] = (len(rows) - 1, *rows[-1][1:])
+
+    whole, _ = both_ways(table(server, rows), tmp_path, block=3)
+
+    assert 0 < whole < len(odd)
+
+
 @pytest.fixture(scope="module")
 def one_database(server: Postgres) -> str:
     return server.create_database(uuid.uuid4().hex)
@@ -343,6 +421,34 @@ def test_hostile_rows_among_clean_ones_give_the_same_bytes_both_ways(
     both_ways(
         table(server, rows, database=one_database), tmp_path_factory.mktemp("both"), Limits(urls=40), block=7
     )
+
+
+def test_sigterm_in_the_middle_ends_at_once_and_publishes_nothing(server: Postgres, tmp_path: Path) -> None:
+    url = table(server, rows_of(4))
+    slow = "SELECT a.* FROM nightlatch_articles a, LATERAL (SELECT pg_sleep(0.5 + 0 * a.id)) AS slow"
+    job = subprocess.Popen(
+        [
+            *(sys.executable, "-m", "tasks.jobs.articles.sitemap_refresh", "--database", url),
+            *("--output", str(tmp_path / "out"), "--publish", str(tmp_path / "site")),
+        ],
+        cwd=ROOT,
+        env={**os.environ, "ARTICLES_SQL": slow},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    give_up = time.monotonic() + 60
+    with psycopg.connect(url, autocommit=True) as watching:
+        copying = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'COPY%' AND pid <> pg_backend_pid()"
+        while watching.execute(copying).fetchone() != (1,):
+            assert time.monotonic() < give_up
+            time.sleep(0.05)
+
+    job.send_signal(signal.SIGTERM)
+    job.communicate(timeout=30)
+
+    assert job.returncode == exit_codes.STOPPED
+    assert not (tmp_path / "out" / "sitemap.xml").exists()
+    assert not (tmp_path / "site").exists()
 
 
 def test_a_broken_time_is_named(server: Postgres, tmp_path: Path) -> None:
@@ -408,8 +514,8 @@ def test_the_whole_sitemap_is_one_snapshot(server: Postgres, tmp_path: Path) -> 
         assert source.count() == 3_000
         with psycopg.connect(url) as other:
             other.execute("DELETE FROM nightlatch_articles")
-        copied = sum(len(rows) for rows in copied_rows(source, statement(source, images=True) or ""))
-        assert copied == 3_000
+        copied = b"".join(copied_rows(source, statement(source, images=True) or ""))
+        assert copied.count(b"\n") == 3_000
         assert sum(1 for _ in source.news(TIME)) == 3_000
     engine.dispose()
     assert run(url, "--output", str(tmp_path)).returncode == exit_codes.WRONG_INPUT

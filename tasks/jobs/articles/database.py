@@ -145,7 +145,7 @@ def literal(sql: str) -> TextClause:
 
 def literal_text(sql: str) -> str:
     """The same as text, for a statement with parameters of its own after it."""
-    return sql.replace("\\:", ":").replace(":", "\\:")
+    return sql.replace(":", "\\:")
 
 
 def articles_query(sql: str = "") -> str:

@@ -70,11 +70,10 @@ class Refresh:
         sql = statement(self._source, images=self._images)
         if sql is not None:
             blocks = Blocks(self._writer, self._site, self.add)
-            for rows in copied_rows(self._source, sql):
+            for block in copied_rows(self._source, sql):
                 if stop.requested:
                     return False
-                blocks.take(rows)
-                done += len(rows)
+                done += blocks.take(block)
                 progress.show("write", done, total)
         else:
             for done, page in enumerate(self._source.pages(images=self._images), start=1):
