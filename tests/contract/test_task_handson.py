@@ -175,6 +175,21 @@ def test_a_limit_of_tokens_a_minute_is_kept_to(work: Work) -> None:
     assert code == 0, text
     assert server.throttled > 0
     assert "throttled" in text
+    assert {part["state"] for part in work.parts().values()} == {"succeeded"}
+
+
+def test_an_answer_that_stays_unusable_fails_its_task_after_one_repair(work: Work) -> None:
+    tasks = (*DIAMOND, task("f", "b"), task("g"), task("h"), task("i"), task("j"), task("k"), task("l"))
+    with ModelServer(lambda asked: "bad_json" if asked.section == "Title b" else "answer") as server:
+        code, text = work.run("--project", work.project(*tasks), server=server)
+
+    assert code == 0, text
+    assert sections(server)["b"] == 2
+    assert work.parts()["b"]["reason"].startswith("bad answer, twice: it is not JSON")
+    repair = [asked.body["messages"][-1]["content"] for asked in server.asked if asked.section == "Title b"][
+        1
+    ]
+    assert "Your last answer was not usable: it is not JSON" in repair
 
 
 def test_a_failed_search_is_tried_again_and_then_fails_its_task(work: Work) -> None:

@@ -47,9 +47,6 @@ class Asked:
     body: dict[str, Any]
 
 
-Behaviour = "Callable[[Asked], Act]"
-
-
 @dataclass
 class ModelServer:
     """``with ModelServer() as server: ... server.url``."""

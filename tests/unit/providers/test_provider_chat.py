@@ -119,6 +119,7 @@ def test_every_bad_end_has_its_kind(
     )
     assert raised.value.kind in expected
     assert raised.value.temporary is temporary
+    assert len(server.asked) == 1  # one call is one try: repeating is the caller's
     assert raised.value.retry_after == (7 if act == "throttle" else None)
 
 
