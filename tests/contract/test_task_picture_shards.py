@@ -101,7 +101,7 @@ def test_the_report_of_the_shards_is_that_of_the_single_job(night: Night, tmp_pa
         previous.mkdir()
         (previous / "since.json").write_text(json.dumps(before))
 
-        shards = night.plan("--shards", "4")
+        shards = night.plan("--most-shards", "4", "--pictures", "1")
         night.work(shards)
         night.collect("--previous", str(previous))
         code, text = night.checks.run(
@@ -131,7 +131,7 @@ def test_what_a_failed_shard_did_not_look_at_is_neither_mended_nor_forgotten(
         previous.mkdir()
         was_bad = {"since": "2026-11-01", "checks": 3}
         (previous / "since.json").write_text(json.dumps(dict.fromkeys(urls, was_bad)))
-        shards = night.plan("--shards", "3")
+        shards = night.plan("--most-shards", "3", "--pictures", "1")
         night.work(shards, failed=(0,))
 
         text = night.collect("--previous", str(previous))

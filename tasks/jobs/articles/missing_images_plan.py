@@ -38,8 +38,8 @@ def job(request: StopRequest) -> int:
             raise JobError("the deadline is near; planning begins anew", exit_codes.TRY_AGAIN)
         pictures = work.hosts()
     count = sum(pictures.values())
-    buckets = options.shards or -(-count // options.pictures)
-    shards = plan(pictures, max(1, min(buckets, MOST_SHARDS)))
+    buckets = min(-(-count // options.pictures), options.most_shards, MOST_SHARDS)
+    shards = plan(pictures, max(1, buckets))
     output = Path(options.output or "nightlatch-output")
     with whole_file(output / LIST) as file:
         file.write(_listed(shards))
@@ -55,14 +55,17 @@ def _parser() -> Parser:
     parser = Parser(
         prog="missing-images-plan",
         description="Deal the pictures of all articles out to shards, by host.",
-        epilog="example: missing-images-plan --database sqlite:////srv/articles.sqlite --shards 8",
+        epilog="example: missing-images-plan --database sqlite:////srv/articles.sqlite --most-shards 8",
     )
     parser.add_argument("--database", default="", help="default: $ARTICLES_URL, or SQLite")
     parser.add_argument(
         "--pictures", type=_positive, default=1_000_000, help="pictures in a shard, about (default: 1000000)"
     )
     parser.add_argument(
-        "--shards", type=_positive, default=0, help="so many shards at most, instead (no host is divided)"
+        "--most-shards",
+        type=_positive,
+        default=MOST_SHARDS,
+        help=f"not more shards than this (default: {MOST_SHARDS}); no host is divided",
     )
     directory_option(parser, "--output", variables.OUTPUT_DIR, "where shards.json goes")
     return parser
