@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import contextlib
 import json
 import os
 import signal
@@ -64,11 +65,12 @@ async def _generate(options: argparse.Namespace, request: StopRequest, graphs: S
     from tasks.providers.search import search_from  # noqa: PLC0415  (see job)
 
     settings = {**os.environ, **_settings(options)}
-    try:
-        chat, search = chat_from(settings), search_from(settings)
-    except SettingsError as error:
-        raise JobError(str(error)) from None
-    async with chat, search:
+    async with contextlib.AsyncExitStack() as stack:
+        try:
+            chat = await stack.enter_async_context(chat_from(settings))
+            search = await stack.enter_async_context(search_from(settings))
+        except SettingsError as error:
+            raise JobError(str(error)) from None
         keys = {graph.project.id: keys_of(graph, chat.name) for graph in graphs}
         finished = Finished(Path(options.checkpoint)) if options.checkpoint else None
         patience = Patience(tries=options.tries, first_seconds=options.first_wait_seconds)
