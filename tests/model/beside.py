@@ -147,20 +147,20 @@ class Beside(Processes):
         assert seen is not None
         assert seen.holder is not None
         holder = seen.holder
-        known = holder.task_arn or seen.stale_tasks or sweeper.revoked == holder.owner
+        known = holder.task_arn or seen.stale_tasks or sweeper.revoked == holder.grant
         if known or "revoke before the clean-up" in self._without:
             yield Step("the sweep goes on", world._replace(sweeper=sweeper._replace(at="stop")))
             return
         event = ReArm(
             owner=holder.owner,
             grant=holder.grant,
-            new_grant="sweep",
+            new_grant=f"sweep {seen.fence}",
             family="",
             expires_at=seen.lease_expires_at or 0,
             fence=seen.fence,
         )
         effect = self.items.perform(world.item, ("revoke", sweeper.seen), lambda: event)
-        revoked = holder.owner if effect.accepted else sweeper.revoked
+        revoked = event.new_grant if effect.accepted else sweeper.revoked
         after = world._replace(item=effect.item, sweeper=sweeper._replace(at="reread", revoked=revoked))
         done = "done" if effect.accepted else "refused"
         yield Step(f"the sweep revokes {holder.grant}: {done}", after, False, effect.broken)
