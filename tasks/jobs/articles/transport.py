@@ -34,6 +34,9 @@ _TROUBLE: Final = {
     pycurl.E_SSL_CACERT_BADFILE: Trouble.TLS,
 }
 _OK_STATUS: Final = 200
+# libcurl looks at every request under way each time: of so many, some answers are gathered first.
+_MANY: Final = 200
+_GATHER: Final = 0.002
 # libcurl has no code of its own for headers that do not end.
 _TOO_LONG: Final = "Too large response headers"
 
@@ -240,6 +243,8 @@ class Transport:
         if not finished and seconds > 0:
             if self._busy:
                 self._multi.select(seconds)
+                if len(self._busy) >= _MANY:
+                    time.sleep(_GATHER)
             else:
                 time.sleep(seconds)
             self._multi.perform()
