@@ -58,7 +58,7 @@ class Task(NamedTuple):
 
 
 class Sweeper(NamedTuple):
-    """The clean-up: what it is about to do, with the item that it read, and the grant it has put there itself."""
+    """The clean-up: what it is about to do, with the item that it read, and the grant it has put there."""
 
     at: str = "idle"
     seen: int = NONE
