@@ -121,6 +121,38 @@ def test_the_report_of_the_shards_is_that_of_the_single_job(night: Night, tmp_pa
     assert "data:image/jpeg;base64," in (night.report / "missing-images.html").read_text()
 
 
+def test_the_three_steps_meet_under_the_runtime(night: Night, tmp_path: Path) -> None:
+    here, listed = f"file://{tmp_path}/store", f"file://{tmp_path}/store/lists/plan.json"
+
+    def step(name: str, output: str, *options: str, **told: str) -> None:
+        done = subprocess.run(
+            [sys.executable, "-m", "tasks", "run", name, "--database", night.checks.database, *options],
+            cwd=ROOT,
+            env={**os.environ, "NIGHTLATCH_OUTPUT": f"{here}/{output}/", **told},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+            timeout=100,
+        )
+        assert done.returncode == 0, done.stdout
+
+    with picture_server("", "--hosts", "4") as url:
+        sites = [url.replace("127.0.0.1", f"127.0.0.{number}") for number in range(1, 5)]
+        night.checks.write_articles(pictures([site + f"kinds/gone/{PNG}" for site in sites]))
+        step("missing-images-plan", "plan", "--pictures", "1", NIGHTLATCH_SHARD_LIST=listed)
+        shards = json.loads((tmp_path / "store" / "lists" / "plan.json").read_text())
+        for index, shard in enumerate(shards):
+            told = {"NIGHTLATCH_SHARD": json.dumps(shard), "NIGHTLATCH_SHARD_INDEX": str(index)}
+            step("missing-images", f"check/{index}", "--allow", "127.0.0.0/8", **told)
+        collect = {"NIGHTLATCH_COLLECT": f"{here}/check/", "NIGHTLATCH_COLLECT_LIST": listed}
+        step("missing-images-collect", "collect", **collect)
+
+    (report,) = (tmp_path / "store" / "collect").rglob("missing-images.json")
+    assert json.loads(report.read_text())["verdicts"] == {"gone": 4}
+    assert len(shards) >= 2
+
+
 def test_what_a_failed_shard_did_not_look_at_is_neither_mended_nor_forgotten(
     night: Night, tmp_path: Path
 ) -> None:

@@ -80,6 +80,13 @@ def test_a_server_that_gives_the_first_of_two_ranges_is_asked_for_the_second() -
     )
 
 
+def test_another_part_than_was_asked_for_says_nothing() -> None:
+    probe = Probe(URL)
+    headers = {"content-range": f"bytes 9-5007/{len(JPEG)}"}
+
+    assert probe.take(Answer(206, headers, JPEG[9:], JPEG[9:], len(JPEG) - 9)) == Ask(URL)
+
+
 def test_parts_that_lie_about_their_length_are_not_believed() -> None:
     body = multipart(JPEG, (0, 2047), (4944, 5007))
     assert [(first, total) for first, total, _ in byte_ranges(body, TYPE)] == [(0, 5008), (4944, 5008)]
