@@ -274,9 +274,10 @@ MUTANTS = (
         "26",
         "a resumed run fans out on the grant that it acquired, without a re-arm",
         without=left_out("re-arm before a fan-out"),
+        attempts=1,
         shards=1,
         resumed=True,
-        faults={"abort": 1, "redrive": 1, "sweep": 1},
+        faults={"abort": 1, "redrive": 1, "lost": 1, "sweep": 1},
     ),
     direct(
         "17",

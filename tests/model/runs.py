@@ -90,8 +90,8 @@ class Runs(Getting, Holding, Beside):
                         True,
                     )
             elif run.status == "aborted" and self._may(world, "redrive"):
-                # Redrive goes on at the state that was interrupted; a running task is run again.
-                at = "run" if run.at in {"running", "fanning"} else run.at
+                # Redrive goes on at the state that was interrupted; a running task is run again, a map run goes on.
+                at = "run" if run.at == "running" else run.at
                 back = run._replace(status="running", at=at)
                 again = self._spend(self._with(world, number, back), "redrive")
                 yield Step(f"{owner(number)} is redriven", again, True)
