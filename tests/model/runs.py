@@ -90,7 +90,7 @@ class Runs(Getting, Holding, Beside):
                         True,
                     )
             elif run.status == "aborted" and self._may(world, "redrive"):
-                # Redrive goes on at the state that was interrupted; a running task is run again, a map run goes on.
+                # Redrive goes on at the state that was interrupted: a task is run again, a map run goes on.
                 at = "run" if run.at == "running" else run.at
                 back = run._replace(status="running", at=at)
                 again = self._spend(self._with(world, number, back), "redrive")
