@@ -1,6 +1,5 @@
-"""Asking a language model one question: the interface, its errors, and the choice of an engine."""
+"""Asking a language model one question: the interface and its errors."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Final, Literal, Protocol, Self
@@ -9,8 +8,6 @@ ErrorKind = Literal["throttled", "timeout", "server", "bad_request", "auth", "co
 
 # What may go away by itself. The rest ends the same way however often it is tried.
 TEMPORARY: Final[frozenset[ErrorKind]] = frozenset({"throttled", "timeout", "server", "unreachable"})
-
-ENGINES: Final = ("offline", "openai", "bedrock")
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,48 +119,3 @@ class Closing:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.close()
-
-
-def chat_from(settings: Mapping[str, str]) -> Chat:
-    """The engine that the settings (environment variables, usually) choose.
-
-    - ``LLM_ENGINE``: ``offline`` (the default: extracts, needs no network), ``openai`` or ``bedrock``
-    - ``LLM_MODEL``: the model's name, or for Bedrock the id or ARN of a model or inference profile
-    - ``LLM_BASE_URL``: of an OpenAI-compatible endpoint, up to and with ``/v1``; for Bedrock an endpoint
-      other than the region's
-    - ``LLM_API_KEY``: sent as a bearer token by ``openai``; Bedrock takes AWS credentials
-      and ``AWS_REGION``
-    - ``LLM_TEMPERATURE``: ``default`` for a model that accepts no temperature: none is sent then
-    - ``LLM_JSON_SCHEMA``: ``off`` for a model that knows no structured output: the schema is not sent then
-
-    Call it inside a running event loop.
-
-    Raises:
-        SettingsError: if they do not make an engine.
-    """
-    engine = settings.get("LLM_ENGINE", "").strip().lower() or "offline"
-    if engine not in ENGINES:
-        raise SettingsError(f"LLM_ENGINE={engine!r} is none of {', '.join(ENGINES)}")
-    if engine == "offline":
-        from tasks.providers.offline_chat import OfflineChat  # noqa: PLC0415  (only the engine in use)
-
-        return OfflineChat()
-    model = settings.get("LLM_MODEL", "").strip()
-    base_url = settings.get("LLM_BASE_URL", "").strip()
-    if not model:
-        raise SettingsError(f"LLM_ENGINE={engine} needs LLM_MODEL, the name of the model to ask")
-    if base_url and not base_url.startswith(("http://", "https://")):
-        raise SettingsError(f"LLM_BASE_URL={base_url!r} must begin with https:// (or http://)")
-    dialect = Dialect(
-        structured=settings.get("LLM_JSON_SCHEMA", "").strip().lower() != "off",
-        temperature=settings.get("LLM_TEMPERATURE", "").strip().lower() != "default",
-    )
-    if engine == "bedrock":
-        from tasks.providers.bedrock_chat import BedrockChat  # noqa: PLC0415  (only the engine in use)
-
-        # ECS sets AWS_REGION, and boto3 reads AWS_DEFAULT_REGION alone.
-        region = settings.get("AWS_REGION") or None
-        return BedrockChat(model, base_url or None, region=region, dialect=dialect)
-    from tasks.providers.openai_chat import OPENAI, OpenAiChat  # noqa: PLC0415  (only the engine in use)
-
-    return OpenAiChat(model, base_url or OPENAI, settings.get("LLM_API_KEY", ""), dialect=dialect)

@@ -203,7 +203,8 @@ def _terms(
 
 
 async def _name_of_chat() -> str:
-    from tasks.providers.chat import SettingsError, chat_from  # noqa: PLC0415  (see _plan)
+    from tasks.providers.chat import SettingsError  # noqa: PLC0415  (see _plan)
+    from tasks.providers.choosing import chat_from  # noqa: PLC0415  (see _plan)
 
     try:
         async with chat_from(os.environ) as chat:
@@ -237,7 +238,7 @@ async def _probe_chat(terms: "Terms", sample: "Sequence[Item]") -> "list[Measure
     from tasks.jobs.documents.cells import open_cell  # noqa: PLC0415  (see _plan)
     from tasks.jobs.documents.pool import Pool  # noqa: PLC0415  (see _plan)
     from tasks.jobs.documents.probe import probe_chat  # noqa: PLC0415  (see _plan)
-    from tasks.providers.chat import chat_from  # noqa: PLC0415  (see _plan)
+    from tasks.providers.choosing import chat_from  # noqa: PLC0415  (see _plan)
 
     pool = Pool(terms.limits, open_cell(terms.budget) if terms.limits.any else None, terms.containers)
     async with chat_from(os.environ) as chat:

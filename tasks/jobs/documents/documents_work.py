@@ -130,7 +130,8 @@ async def _ask(
     from tasks.jobs.documents.cells import open_cell  # noqa: PLC0415  (see job)
     from tasks.jobs.documents.dispatch import Dispatcher  # noqa: PLC0415  (see job)
     from tasks.jobs.documents.pool import Pool  # noqa: PLC0415  (see job)
-    from tasks.providers.chat import SettingsError, chat_from  # noqa: PLC0415  (see job)
+    from tasks.providers.chat import SettingsError  # noqa: PLC0415  (see job)
+    from tasks.providers.choosing import chat_from  # noqa: PLC0415  (see job)
 
     cell = open_cell(terms.budget) if terms.limits.any else None
     pool = Pool(terms.limits, cell, terms.containers)

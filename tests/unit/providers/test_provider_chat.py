@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from tasks.providers.chat import Chat, ProviderError, Reply, SettingsError, chat_from
+from tasks.providers.chat import Chat, ProviderError, Reply, SettingsError
+from tasks.providers.choosing import chat_from
 from tasks.providers.http import retry_after
 from tasks.providers.offline_chat import source_block
 from tasks.providers.repeating import Patience, repeat

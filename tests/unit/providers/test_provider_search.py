@@ -12,9 +12,10 @@ import pytest
 from moto import mock_aws
 
 from tasks.providers.chat import ProviderError, SettingsError
+from tasks.providers.choosing import search_from
 from tasks.providers.corpus_search import CorpusSearch
 from tasks.providers.passages import passages_of
-from tasks.providers.search import Found, search_from
+from tasks.providers.search import Found
 from tasks.providers.words import words_of
 from tests.support.model_server import ModelServer
 

@@ -60,9 +60,9 @@ async def _generate(options: argparse.Namespace, request: StopRequest, graphs: S
     from tasks.jobs.generation.handson.running import Running  # noqa: PLC0415  (see job)
     from tasks.jobs.generation.handson.writing import Writing  # noqa: PLC0415  (see job)
     from tasks.providers.budget import Budget  # noqa: PLC0415  (see job)
-    from tasks.providers.chat import SettingsError, chat_from  # noqa: PLC0415  (see job)
+    from tasks.providers.chat import SettingsError  # noqa: PLC0415  (see job)
+    from tasks.providers.choosing import chat_from, search_from  # noqa: PLC0415  (see job)
     from tasks.providers.repeating import Patience  # noqa: PLC0415  (see job)
-    from tasks.providers.search import search_from  # noqa: PLC0415  (see job)
 
     settings = {**os.environ, **_settings(options)}
     async with contextlib.AsyncExitStack() as stack:
