@@ -74,23 +74,15 @@ def test_nothing_forbidden_happens(local_aws: LocalAws, database: tuple[str, ...
 def test_a_broken_lock_is_found_out(
     local_aws: LocalAws, database: tuple[str, ...], tmp_path: Path, mutant: str, shows: str
 ) -> None:
-    status, last, shown = chaos(
-        local_aws,
-        *database,
-        "--histories",
-        str(tmp_path),
-        "--workers",
-        "2",
-        "--enough",
-        "2",
-        "--seconds",
-        "60",
-        "--break",
-        mutant,
-    )
+    # Trouble comes by chance, and now and then a few seconds of it are not enough.
+    for seed in ("1", "2", "3", "4"):
+        options = ["--workers", "2", "--enough", "2", "--seconds", "60", "--seed", seed, "--break", mutant]
+        status, last, shown = chaos(local_aws, *database, "--histories", str(tmp_path), *options)
+        if status == 1 and last["chaos"].get(shows, 0) > 0:
+            break
 
     assert status == 1, shown
-    assert last["chaos"][shows] > 0, shown
+    assert last["chaos"].get(shows, 0) > 0, shown
     assert "VIOLATION" in shown
     assert list(tmp_path.glob("*.jsonl")), "a failing run keeps its histories"
     # Nothing is dropped: what was counted lies with the histories.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -80,7 +81,11 @@ class Installation:
         self.jobs[name] = {"lock": lock or {"key": name}, "steps": written, **more}
 
     def worker(self, job: str, *arguments: str) -> list[str]:
-        return ["--", "python", str(WORKER), str(self.ledger(job)), *map(str, arguments)]
+        # Beside the ledger: where a task definition mounts a volume over /tmp, a project in /tmp is out of sight.
+        program = self.root / WORKER.name
+        if not program.exists():
+            shutil.copy(WORKER, program)
+        return ["--", "python", str(program), str(self.ledger(job)), *map(str, arguments)]
 
     def write_jobs(self) -> None:
         yaml = YAML()
