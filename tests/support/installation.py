@@ -81,7 +81,7 @@ class Installation:
         self.jobs[name] = {"lock": lock or {"key": name}, "steps": written, **more}
 
     def worker(self, job: str, *arguments: str) -> list[str]:
-        # Beside the ledger: where a task definition mounts a volume over /tmp, a project in /tmp is out of sight.
+        # Beside the ledger: a volume that a task definition mounts over /tmp hides a project there.
         program = self.root / WORKER.name
         if not program.exists():
             shutil.copy(WORKER, program)
