@@ -248,7 +248,8 @@ def test_the_ceiling_holds_over_containers_and_kills_and_a_redrive_does_the_rest
         spent = stats(url)["tokens"] * 100 / 1_000_000
         told = run.collect()
 
-        assert 0.3 < spent <= 0.8
+        # What the killed container had been handed, and had not spent, is gone for this run.
+        assert 0.15 < spent <= 0.8
         assert set(told["reasons"]) == {"cost_ceiling"}
         run.settled_once(one["id"] for one in documents)
         again = DocumentsRun(tmp_path / "second", url)
