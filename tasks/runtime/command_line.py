@@ -19,7 +19,7 @@ from tasks.runtime.signals import StopSignals
 
 _EPILOG = """\
 examples:
-  python -m tasks run sitemap-refresh --base-url https://www.example.com/
+  python -m tasks run sitemap-refresh --site https://www.example.com/
   python -m tasks run -- ruby bin/rake sitemap:refresh
   python -m tasks claim --directory /nightlatch      (init container of a foreign image)
 
