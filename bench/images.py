@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
 ROOT = Path(__file__).resolve().parent.parent
-NEAR_HOSTS: Final = 9
+NEAR_HOSTS: Final = 10
 FAR_CONNECTIONS: Final = 2000
 FAR_PER_HOST: Final = 40
 PROCESSES: Final = 2

@@ -161,6 +161,7 @@ def test_a_process_of_the_check_that_is_killed_is_tried_again_with_its_findings_
 
 FILLS_THE_DISK = """
 import resource, socket, sys
+from contextlib import contextmanager
 from pathlib import Path
 from tasks.jobs.articles.address_guard import AddressGuard
 from tasks.jobs.articles.database import Article
@@ -174,15 +175,22 @@ from tasks.jobs.articles.urls import resolve
 from tasks.jobs.articles.work import Work
 from tasks.jobs.program import ProgressLines, run_program
 
+class FullWhileLent(Work):
+    @contextmanager
+    def lent(self):
+        with super().lent():
+            resource.setrlimit(resource.RLIMIT_FSIZE, (2_000, resource.RLIM_INFINITY))
+            try:
+                yield
+            finally:
+                resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+
 def job(request):
     folder, processes = Path(sys.argv[1]), int(sys.argv[2])
-    work = Work(folder / "work.sqlite")
+    work = FullWhileLent(folder / "work.sqlite")
     urls = [f"http://127.0.0.{host}:9/{number}.png" for host in (1, 2) for number in range(50)]
     found = [(resolve(url, ""), Reference("src", url)) for url in urls]
     work.add_article(Article("1", "https://www.example.com/1", "t", "", None, None), found)
-    with work.lent():
-        pass
-    resource.setrlimit(resource.RLIMIT_FSIZE, (2_000, resource.RLIM_INFINITY))
     means = Means(AddressGuard(), Timeouts(1, 1), "test", 10, Politeness(), Patience())
     files = FindingFiles(folder / "checkpoint")
     check_in_processes(work, files, folder / "checkpoint", means, processes, ProgressLines(), lambda: False)

@@ -14,6 +14,8 @@ from tasks.jobs.articles.verdicts import Finding, Verdict
 
 _READ_AHEAD: Final = 100
 _LONGEST_WAIT: Final = 0.2
+# So many requests may begin before somebody looks whether to stop.
+_STARTED_BLINDLY: Final = 16
 _LESS: Final = {429, 503}
 
 
@@ -64,7 +66,6 @@ class Checker:
         self._stop = stop
         self._hosts: dict[str, Host] = {}
         self._ready: deque[Host] = deque()
-        self._queued: set[str] = set()
         self._later: list[tuple[float, int, Probe, Ask]] = []
         self._paused: list[tuple[float, int, Host]] = []
         self._sequence = itertools.count()
@@ -92,11 +93,14 @@ class Checker:
             self._enqueue(probe, ask)
         while self._paused and self._paused[0][0] <= now:
             host = heapq.heappop(self._paused)[2]
-            self._queued.discard(host.name)
+            host.queued = False
             self._offer(host)
-        while self._ready and self._requests.active < self._most and not self._stop():
+        active = self._requests.active
+        while self._ready and active < self._most:
+            if active % _STARTED_BLINDLY == 0 and self._stop():
+                return
             host = self._ready.popleft()
-            self._queued.discard(host.name)
+            host.queued = False
             if host.given_up:
                 yield from self._give_up(host)
                 continue
@@ -113,15 +117,16 @@ class Checker:
             ask = further or probe.start()
             host.started(now)
             self._requests.start(ask, (probe, host))
+            active += 1
             self._offer(host)
 
     def _next_of(self, host: Host) -> tuple[Probe, Ask | None] | None:
         if not host.waiting and not host.exhausted:
             rows = self._pictures.pending(host.name, host.after_id, _READ_AHEAD)
             host.exhausted = len(rows) < _READ_AHEAD
-            for number, url, known in rows:
-                host.waiting.append((Probe(url, self._patience, known), None))
-                host.after_id = number
+            patience = self._patience
+            host.waiting.extend((Probe(url, patience, known), None) for _, url, known in rows)
+            host.after_id = rows[-1][0] if rows else host.after_id
         return host.waiting.popleft() if host.waiting else None
 
     def _give_up(self, host: Host) -> Iterator[tuple[str, Finding]]:
@@ -169,12 +174,12 @@ class Checker:
         return host
 
     def _offer(self, host: Host) -> None:
-        if host.name not in self._queued and (host.waiting or not host.exhausted):
-            self._queued.add(host.name)
+        if not host.queued and (host.waiting or not host.exhausted):
+            host.queued = True
             self._ready.append(host)
 
     def _pause(self, host: Host) -> None:
-        self._queued.add(host.name)
+        host.queued = True
         heapq.heappush(self._paused, (host.may_start_at, next(self._sequence), host))
 
     def _seconds_to_wait(self) -> float:

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import orjson
+
 from tasks.jobs.articles.verdicts import Finding
 
 
@@ -26,7 +28,7 @@ class FindingFiles:
         # write over a file of this one.
         self._name = f"findings-{part}-{os.getpid()}-{time.time_ns():x}"
         self._next = 1
-        self._batch: list[str] = []
+        self._batch: list[bytes] = []
 
     def _files(self) -> list[Path]:
         return sorted(self._directory.glob("findings-*.jsonl"))
@@ -57,8 +59,8 @@ class FindingFiles:
             return
         path = self._directory / f"{self._name}-{self._next:08d}.jsonl"
         beside = path.with_suffix(".tmp")
-        with beside.open("w", encoding="utf-8") as file:
-            file.write("\n".join(self._batch) + "\n")
+        with beside.open("wb") as file:
+            file.write(b"\n".join([*self._batch, b""]))
             file.flush()
             os.fsync(file.fileno())
         beside.replace(path)
@@ -66,8 +68,5 @@ class FindingFiles:
         self._batch.clear()
 
 
-_encode = json.JSONEncoder(ensure_ascii=False, check_circular=False).encode
-
-
-def _line(url: str, finding: Finding) -> str:
-    return _encode({"url": url, "checked": int(time.time()), **finding.members()})
+def _line(url: str, finding: Finding) -> bytes:
+    return orjson.dumps({"url": url, "checked": int(time.time()), **finding.members()})

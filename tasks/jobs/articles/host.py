@@ -65,6 +65,7 @@ class Host:
         self.name = name
         self.waiting: deque[tuple[Probe, Ask | None]] = deque()
         self.active = 0
+        self.queued = False  # whether it waits for its turn
         self.after_id = 0
         self.exhausted = False
         self.paused_until = 0.0

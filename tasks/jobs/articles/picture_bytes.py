@@ -22,11 +22,11 @@ _BRANDS: Final = {
 
 def identify(head: bytes) -> str:
     """The format of a file that begins with `head` (png, jpeg, gif, webp, avif, svg, ...), "" if none."""
+    if head[:8] == _PNG and head[12:16] == b"IHDR":
+        return "png"
     for mark, kind in _MARKS:
         if head.startswith(mark):
             return kind
-    if head[:8] == _PNG and head[12:16] == b"IHDR":
-        return "png"
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
         return "webp"
     if head[4:8] == b"ftyp":

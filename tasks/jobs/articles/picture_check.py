@@ -1,13 +1,14 @@
 """The check itself, in one process or in several that share the hosts among them."""
 
-import contextlib
 import errno
+import gc
 import multiprocessing
 import os
 import signal
 import sys
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkProcess
@@ -28,6 +29,7 @@ from tasks.jobs.program import JobError, ProgressLines, StopRequest
 _BATCH: Final = 2_000
 _BATCH_SECONDS: Final = 1.0
 _LOOK_SECONDS: Final = 0.2
+_OBJECTS_TO_COLLECT: Final = 100_000
 _FULL: Final = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 # The deadline is the state machine's; we end this much before it, with the findings safe, to be continued.
 _BEFORE_DEADLINE: Final = 2.0
@@ -219,12 +221,14 @@ def _check_share(
     request = StopRequest()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent hears it too, and says so
     parent = os.getppid()
+    gc.freeze()  # what the parent made stays; looking through it again and again is all that collecting does
+    gc.set_threshold(_OBJECTS_TO_COLLECT)
 
     def stop() -> bool:
         return request.requested or os.getppid() != parent
 
     def tell(done: int) -> None:
-        with contextlib.suppress(BrokenPipeError):  # the parent was killed: `stop` sees that, too
+        with suppress(BrokenPipeError):  # the parent was killed: `stop` sees that, too
             told.send(done)
 
     try:

@@ -8,7 +8,7 @@ for too. A server that ignores the range sends everything, and everything is cou
 import re
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
+from typing import Final, NamedTuple
 
 from tasks.jobs.articles.http_fields import byte_ranges, part_type, retry_after, unpacked
 from tasks.jobs.articles.picture_bytes import (
@@ -41,8 +41,7 @@ class Trouble(StrEnum):
     BLOCKED = "blocked"
 
 
-@dataclass(frozen=True, slots=True)
-class Ask:
+class Ask(NamedTuple):
     """One request to make: bytes `first`..`last` of `url`, or all of it (`first` None).
 
     With `tail`, so many bytes of its end as well, in the same request. With `etag` or `modified`, only if the
@@ -170,6 +169,8 @@ class Probe:
         """Go on with an answer to the last request."""
         if answer.trouble is not None and answer.status < _REDIRECTION:
             return self._trouble(answer)
+        if answer.status == _PARTIAL:
+            return self._part(answer)
         # From here on a body that broke off does not matter, or its headers say enough.
         if answer.status in _REDIRECTS:
             return self._redirect(answer)
@@ -177,8 +178,6 @@ class Probe:
             return self._known or self._whole(answer)
         if answer.status >= _CLIENT_ERROR:
             return self._refusal(answer)
-        if answer.status == _PARTIAL:
-            return self._part(answer)
         return self._whole(answer)
 
     # -- answers that are no picture
@@ -253,9 +252,11 @@ class Probe:
     # -- answers with bytes in them
 
     def _part(self, answer: Answer) -> Ask | Later | Finding:
-        packed = bool(answer.header("content-encoding"))
-        if self.both_ends and not packed and answer.header("content-type").startswith("multipart/byteranges"):
-            return self._both_ends(answer)
+        headers = answer.headers or {}
+        packed = bool(headers.get("content-encoding"))
+        content_type = headers.get("content-type", "")
+        if self.both_ends and not packed and content_type.startswith("multipart/byteranges"):
+            return self._both_ends(answer, content_type)
         matched = None if packed else _CONTENT_RANGE.match(answer.header("content-range"))
         if matched is None:
             if self._ranges:
@@ -283,8 +284,8 @@ class Probe:
         by_size = size_says(self._kind, answer.head, total)
         return self._ask_tail(TAIL) if by_size is None else self._judge(answer, whole=by_size)
 
-    def _both_ends(self, answer: Answer) -> Ask | Finding:
-        parts = byte_ranges(answer.head, answer.header("content-type"))
+    def _both_ends(self, answer: Answer, content_type: str) -> Ask | Finding:
+        parts = byte_ranges(answer.head, content_type)
         if len(parts) != 2 or parts[0][0] != 0:  # noqa: PLR2004  (head and tail were asked for)
             self.both_ends = False
             return self._first_ask()
@@ -360,16 +361,10 @@ class Probe:
         if not whole:
             return self._found(Verdict.TRUNCATED, answer, detail)
         moved = "" if self._at == self.url else self._at
-        return Finding(
-            Verdict.REDIRECTED if moved else Verdict.OK,
-            answer.status,
-            self._kind,
-            self._total,
-            moved,
-            detail,
-            answer.header("etag"),
-            answer.header("last-modified"),
-        )
+        verdict = Verdict.REDIRECTED if moved else Verdict.OK
+        had = (answer.headers or {}).get
+        etag, modified = had("etag", ""), had("last-modified", "")
+        return Finding(verdict, answer.status, self._kind, self._total, moved, detail, etag, modified)
 
     def _not_image(self, answer: Answer) -> Finding:
         said = answer.header("content-type").partition(";")[0].strip()

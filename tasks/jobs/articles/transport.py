@@ -5,6 +5,7 @@ import socket
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final, Self
 
 import pycurl
@@ -12,14 +13,19 @@ import pycurl
 from tasks.jobs.articles.address_guard import AddressGuard
 from tasks.jobs.articles.picture_bytes import LONG_TAIL
 from tasks.jobs.articles.probe import LONGEST_BODY, Answer, Ask, Trouble
+from tasks.jobs.articles.sockets import Sockets
 from tasks.jobs.articles.urls import host_of
 
-# Of the many lines of an answer those that we read, found in one go; folded to lower case afterwards.
-_HEADERS_WANTED: Final = re.compile(
-    r"\n(?i:(content-(?:range|type|length|encoding)|location|retry-after|etag|last-modified))"
+_FIELD: Final = re.compile(
+    r"(?i:(content-(?:range|type|length|encoding)|location|retry-after|etag|last-modified))"
     r"[ \t]*:[ \t]*([^\r\n]*)"
 )
 _STATUS: Final = re.compile(r"HTTP/[\d.]+ +(\d+)")
+# In place of the name of a header; no header has a colon in its name.
+_STATUS_NAME: Final = ":status"
+_END_OF_HEADERS: Final = b"\r\n"
+# A server's answers have most of their lines in common: each is read once.
+_LINES_KEPT: Final = 4096
 _TROUBLE: Final = {
     pycurl.E_OPERATION_TIMEDOUT: Trouble.TIMEOUT,
     pycurl.E_COULDNT_RESOLVE_HOST: Trouble.DNS,
@@ -34,9 +40,6 @@ _TROUBLE: Final = {
     pycurl.E_SSL_CACERT_BADFILE: Trouble.TLS,
 }
 _OK_STATUS: Final = 200
-# libcurl looks at every request under way each time: of so many, some answers are gathered first.
-_MANY: Final = 200
-_GATHER: Final = 0.002
 # libcurl has no code of its own for headers that do not end.
 _TOO_LONG: Final = "Too large response headers"
 
@@ -58,57 +61,37 @@ class Transfer:
         self.tag: Any = None
         self.asked_at = 0.0
         self.blocked = False
-        self.ranges = ""
         self.conditional = False
-        # libcurl appends to this list itself, a line at a time: the cheapest callback there is. It ends the
-        # request when the headers are longer than 300 kB.
+        # libcurl appends to these lists itself: the cheapest callbacks there are. It ends the request when
+        # the headers are longer than 300 kB.
         self.lines: list[bytes] = []
+        self.pieces: list[bytes] = []
         self._status = 0
-        self._read = 0
-        self._headers: dict[str, str] = {}
-        self._pieces: list[bytes] = []
         self._tail = bytearray()
         self._length = 0
         self._cut = False
-        self._opened: list[socket.socket] = []
+        self.opened: list[socket.socket] = []
 
     def begin(self, ask: Ask, tag: object) -> None:
         """Forget the last request."""
         self.ask, self.tag, self.asked_at = ask, tag, time.monotonic()
-        self.blocked = self._cut = False
-        self._status, self._length, self._read = 0, 0, 0
-        self._headers = {}
         self.lines.clear()
-        self._pieces.clear()
-        self._tail.clear()
-
-    def _read_lines(self) -> dict[str, str]:
-        """The headers that are wanted, of the last answer: others before it are 1xx."""
-        if self._read == len(self.lines):
-            return self._headers
-        self._read = len(self.lines)
-        lines = _text(b"".join(self.lines))
-        begin = lines.rfind("\nHTTP/") + 1
-        matched = _STATUS.match(lines, begin)
-        self._status = int(matched[1]) if matched else 0
-        self._headers = {
-            name.lower(): value.rstrip() for name, value in _HEADERS_WANTED.findall(lines, begin)
-        }
-        return self._headers
+        self.pieces.clear()
+        if self._length or self.blocked:
+            self.blocked = self._cut = False
+            self._status = self._length = 0
+            self._tail.clear()
 
     def on_body(self, data: bytes) -> int:
-        """For libcurl: some of the body; -1 ends the request."""
+        """For libcurl: some of a body that may be long; -1 ends the request."""
         if self._length == 0:
-            headers = self._read_lines()
-            if self.ask.tail and self._status == _OK_STATUS and _is_long(headers):
-                self._cut = True  # everything, where two ranges were asked for: not worth reading
-                return -1
+            self._status = int(_headers(self.lines).get(_STATUS_NAME, 0))
         if self._length <= LONG_TAIL:
-            self._pieces.append(data)
+            self.pieces.append(data)
         self._length += len(data)
         if self._length > LONG_TAIL:
             if not self._tail:
-                self._tail += b"".join(self._pieces)
+                self._tail += b"".join(self.pieces)
             else:
                 self._tail += data
             if len(self._tail) > 4 * LONG_TAIL:
@@ -124,20 +107,26 @@ class Transfer:
 
     def answer(self, error: int, message: str) -> Answer:
         """The finished request as an Answer."""
+        headers = _headers(self.lines)
+        pieces = self.pieces
+        body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        status = int(headers.get(_STATUS_NAME, 0))
+        if not error and not self._length:
+            return Answer(status, headers, body[:LONG_TAIL], body, len(body))
+        # Everything, where two ranges were asked for, was not worth reading.
+        cut = self._cut or error == pycurl.E_FILESIZE_EXCEEDED
         trouble: Trouble | None = None
-        headers = self._read_lines()
-        body = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
-        if error and not self._cut:
+        if error and not cut:
             trouble = Trouble.BLOCKED if self.blocked else _TROUBLE.get(error, Trouble.RESET)
             if _TOO_LONG in message:
                 trouble = Trouble.GARBLED
         return Answer(
-            status=self._status,
-            headers=headers,
+            status,
+            headers,
             head=body[:LONG_TAIL],
             tail=bytes(self._tail[-LONG_TAIL:]) if self._tail else body,
-            length=self._length,
-            cut=self._cut,
+            length=self._length or len(body),
+            cut=cut,
             trouble=trouble,
             detail=message if trouble else "",
         )
@@ -151,14 +140,14 @@ class Transfer:
             self.blocked = True
             return pycurl.SOCKET_BAD
         opened = socket.socket(family, kind, protocol)
-        self._opened.append(opened)
+        self.opened.append(opened)
         return opened
 
     def close_sockets(self) -> None:
         """Pycurl works on a copy of the socket that it was given; the original is closed here."""
-        for opened in self._opened:
+        for opened in self.opened:
             opened.close()
-        self._opened.clear()
+        self.opened.clear()
 
 
 class Transport:
@@ -170,6 +159,7 @@ class Transport:
         self._user_agent = user_agent
         self._multi = pycurl.CurlMulti()
         self._multi.setopt(pycurl.M_MAXCONNECTS, most * 2)
+        self._sockets = Sockets(self._multi)
         self._idle: list[Transfer] = []
         self._busy: dict[pycurl.Curl, Transfer] = {}
 
@@ -184,6 +174,7 @@ class Transport:
         for transfer in self._idle:
             transfer.handle.close()
         self._multi.close()
+        self._sockets.close()
 
     @property
     def active(self) -> int:
@@ -193,23 +184,14 @@ class Transport:
     def start(self, ask: Ask, tag: object) -> None:
         """Begin a request; its answer comes with `tag`."""
         transfer = self._idle.pop() if self._idle else self._transfer()
+        before = transfer.ask
         transfer.begin(ask, tag)
         handle = transfer.handle
         handle.setopt(pycurl.URL, ask.url)
-        if ask.first is None:
-            ranges = ""
-        elif ask.tail:
-            ranges = f"{ask.first}-{ask.last},-{ask.tail}"
-        else:
-            ranges = f"{ask.first}-{ask.last}"
-        if ranges != transfer.ranges:  # mostly those of the last request
-            transfer.ranges = ranges
-            if ranges:
-                handle.setopt(pycurl.RANGE, ranges)
-            else:
-                handle.unsetopt(pycurl.RANGE)
-        conditions = _conditions(ask)
-        if conditions or transfer.conditional:
+        if ask.first != before.first or ask.last != before.last or ask.tail != before.tail:
+            _set_ranges(transfer)  # mostly those of the last request
+        if ask.etag or ask.modified or transfer.conditional:
+            conditions = _conditions(ask)
             transfer.conditional = bool(conditions)
             handle.setopt(pycurl.HTTPHEADER, [*_HEADERS_SENT, *conditions])
         self._busy[handle] = transfer
@@ -238,16 +220,10 @@ class Transport:
 
     def wait(self, seconds: float) -> Iterator[tuple[Any, float, Answer]]:
         """Let libcurl work, at most `seconds`; yields (tag, when it was asked, answer)."""
-        self._multi.perform()
+        self._sockets.run(0.0)
         finished = list(self._finished())
         if not finished and seconds > 0:
-            if self._busy:
-                self._multi.select(seconds)
-                if len(self._busy) >= _MANY:
-                    time.sleep(_GATHER)
-            else:
-                time.sleep(seconds)
-            self._multi.perform()
+            self._sockets.run(seconds)
             finished = list(self._finished())
         yield from finished
 
@@ -265,7 +241,8 @@ class Transport:
         self._multi.remove_handle(handle)
         transfer = self._busy.pop(handle)
         answer = transfer.answer(error, message)
-        transfer.close_sockets()
+        if transfer.opened:
+            transfer.close_sockets()
         tag, asked_at, transfer.tag = transfer.tag, transfer.asked_at, None
         self._idle.append(transfer)
         return tag, asked_at, answer
@@ -280,9 +257,41 @@ def _conditions(ask: Ask) -> list[str]:
     return [f"{name}: {value}" for name, value in wanted if value and value.isascii() and value.isprintable()]
 
 
-def _is_long(headers: dict[str, str]) -> bool:
-    promised = headers.get("content-length", "")
-    return not promised.isdecimal() or int(promised) > LONG_TAIL
+def _set_ranges(transfer: Transfer) -> None:
+    """Tell libcurl which bytes are wanted, and how it hands them over."""
+    ask, handle = transfer.ask, transfer.handle
+    if ask.first is None:
+        handle.unsetopt(pycurl.RANGE)
+    elif ask.tail:
+        handle.setopt(pycurl.RANGE, f"{ask.first}-{ask.last},-{ask.tail}")
+    else:
+        handle.setopt(pycurl.RANGE, f"{ask.first}-{ask.last}")
+    if ask.tail:  # two short pieces; libcurl itself ends what turns out to be more
+        handle.setopt(pycurl.MAXFILESIZE, LONG_TAIL)
+        handle.setopt(pycurl.WRITEFUNCTION, transfer.pieces.append)
+    else:
+        handle.setopt(pycurl.MAXFILESIZE, 0)
+        handle.setopt(pycurl.WRITEFUNCTION, transfer.on_body)
+
+
+def _headers(lines: list[bytes]) -> dict[str, str]:
+    """The headers that are wanted, and the status, of the last answer: others before it are 1xx."""
+    if lines.count(_END_OF_HEADERS) > 1:
+        ends = [at for at, line in enumerate(lines) if line == _END_OF_HEADERS]
+        begins = [at + 1 for at in ends if lines[at + 1 : at + 2] and lines[at + 1].startswith(b"HTTP/")]
+        lines = lines[begins[-1] :] if begins else lines
+    return dict(filter(None, map(_field, lines)))
+
+
+@lru_cache(_LINES_KEPT)
+def _field(line: bytes) -> tuple[str, str] | None:
+    """Name, in lower case, and value of a header that is wanted."""
+    text = _text(line)
+    matched = _FIELD.match(text)
+    if matched is not None:
+        return matched[1].lower(), matched[2].rstrip()
+    matched = _STATUS.match(text)
+    return (_STATUS_NAME, matched[1]) if matched else None
 
 
 def _text(data: bytes) -> str:

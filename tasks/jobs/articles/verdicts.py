@@ -1,8 +1,7 @@
 """What is said of a picture. Words, not booleans: each asks for something else to be done."""
 
-from dataclasses import dataclass, fields
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 
 class Verdict(StrEnum):
@@ -56,8 +55,7 @@ MEANING = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(NamedTuple):
     """The verdict on one URL and what it rests on.
 
     `status` is the last HTTP status (0: none), `size` in bytes (-1: not known), `kind` the picture's format.
@@ -76,7 +74,7 @@ class Finding:
     @classmethod
     def of(cls, members: dict[str, Any]) -> "Finding":
         """From what `members` gave; others in it do not matter."""
-        known = {name: members[name] for name in _MEMBERS if name in members}
+        known = {name: members[name] for name in cls._fields if name in members}
         return cls(**{**known, "verdict": Verdict(members["verdict"])})
 
     @property
@@ -86,7 +84,4 @@ class Finding:
 
     def members(self) -> dict[str, Any]:
         """For JSON."""
-        return {name: getattr(self, name) for name in _MEMBERS}
-
-
-_MEMBERS = tuple(field.name for field in fields(Finding))
+        return self._asdict()

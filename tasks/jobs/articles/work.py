@@ -28,7 +28,6 @@ CREATE TABLE picture (
     known TEXT, since TEXT, checks INTEGER
 );
 CREATE TABLE before (url TEXT PRIMARY KEY, since TEXT NOT NULL, checks INTEGER NOT NULL) WITHOUT ROWID;
-CREATE INDEX picture_pending ON picture (host, id) WHERE finding IS NULL;
 CREATE TABLE reference (
     picture INTEGER NOT NULL, article INTEGER NOT NULL, kind TEXT NOT NULL,
     PRIMARY KEY (picture, article, kind)
@@ -85,6 +84,7 @@ class Work:
     @contextmanager
     def lent(self) -> Iterator[None]:
         """While others read it, through `Pending`: this is closed, for SQLite forbids to fork an open one."""
+        self._database.execute("CREATE INDEX picture_pending ON picture (host, id) WHERE finding IS NULL")
         self._database.execute("COMMIT")
         self._database.close()
         try:
@@ -94,6 +94,7 @@ class Work:
             self._database.execute("PRAGMA journal_mode = OFF")
             self._database.execute("PRAGMA synchronous = OFF")
             self._database.execute("BEGIN")
+            self._database.execute("DROP INDEX picture_pending")  # it would be kept up with every finding
 
     def add_known(self, url: str, finding: dict[str, Any], fresh_after: float) -> bool:
         """Note what an earlier night found good; if that was after `fresh_after`, it counts as checked.
