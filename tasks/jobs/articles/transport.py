@@ -24,8 +24,10 @@ _STATUS: Final = re.compile(r"HTTP/[\d.]+ +(\d+)")
 # In place of the name of a header; no header has a colon in its name.
 _STATUS_NAME: Final = ":status"
 _END_OF_HEADERS: Final = b"\r\n"
-# A server's answers have most of their lines in common: each is read once.
+# A server's answers have most of their lines in common: each is read once, unless one of them is so long that
+# keeping such lines would take much memory.
 _LINES_KEPT: Final = 4096
+_LONGEST_KEPT: Final = 1000
 _TROUBLE: Final = {
     pycurl.E_OPERATION_TIMEDOUT: Trouble.TIMEOUT,
     pycurl.E_COULDNT_RESOLVE_HOST: Trouble.DNS,
@@ -280,7 +282,8 @@ def _headers(lines: list[bytes]) -> dict[str, str]:
         ends = [at for at, line in enumerate(lines) if line == _END_OF_HEADERS]
         begins = [at + 1 for at in ends if lines[at + 1 : at + 2] and lines[at + 1].startswith(b"HTTP/")]
         lines = lines[begins[-1] :] if begins else lines
-    return dict(filter(None, map(_field, lines)))
+    read = _field if max(map(len, lines), default=0) <= _LONGEST_KEPT else _field.__wrapped__
+    return dict(filter(None, map(read, lines)))
 
 
 @lru_cache(_LINES_KEPT)

@@ -9,6 +9,7 @@ from itertools import takewhile
 
 import pytest
 
+from tasks.jobs.articles import transport as module
 from tasks.jobs.articles.address_guard import AddressGuard
 from tasks.jobs.articles.picture_bytes import LONG_TAIL
 from tasks.jobs.articles.probe import LONGEST_BODY, Answer, Ask, Trouble
@@ -73,6 +74,16 @@ def test_an_answer_has_its_own_headers_and_not_those_of_hints_before_it(transpor
     assert answer.status == 206
     assert answer.headers == {":status": "206", "content-length": "4", "etag": '"b"'}
     assert (answer.head, answer.length, answer.cut, answer.trouble) == (b"abcd", 4, False, None)
+
+
+def test_long_lines_are_read_and_not_kept(transport: Transport) -> None:
+    cookie = b"Set-Cookie: a=" + b"x" * 50_000 + b"\r\n"
+    with server(PLAIN.replace(b"ETag", cookie + b"ETag")) as (url, _):
+        before = module._field.cache_info().currsize
+        answer = ask(transport, Ask(url, **BOTH_ENDS))[0]
+
+    assert answer.header("etag") == '"b"'
+    assert module._field.cache_info().currsize == before
 
 
 def test_trailers_do_not_hide_the_headers(transport: Transport) -> None:
