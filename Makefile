@@ -43,8 +43,8 @@ prove: $(STAMP) ## search every state of the lock within large bounds, and every
 nights: $(STAMP) ## play ten thousand random nights in virtual time (NIGHTS="--count 500 --seed 7")
 	@$(BIN)/python -m tests.simulation.nights $(or $(NIGHTS),--count 10000)
 
-chaos: $(STAMP) ## let many processes fight for locks while they are killed, stopped and cut off (CHAOS="--seconds 600")
-	@$(BIN)/python -m tests.chaos.run $(or $(CHAOS),--seconds 300 --workers 3)
+chaos: $(STAMP) ## let many processes fight for locks while they are killed, stopped and cut off (CHAOS="--seconds 40 --seed 7")
+	@$(BIN)/python -m tests.chaos.run $(or $(CHAOS),--seconds 100 --workers 3)
 
 clean: ## remove the environment, caches and the local AWS's state
 	rm -rf $(VENV) .nightlatch .cache .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache dist
