@@ -6,13 +6,12 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Final
 
-_PART: Final = re.compile(
-    rb"(?:\r\n)*--([^\r\n]+)\r\n(?:[^\r\n]+\r\n)*?"
-    rb"(?i:content-range):[ \t]*bytes[ \t]+(\d+)-(\d+)/(\d+)[ \t]*\r\n(?:[^\r\n]+\r\n)*\r\n"
+# No bytes, however hostile, make an expression go over them twice; no number is longer than a file can be.
+_PART_RANGE: Final = re.compile(
+    rb"content-range:\s*bytes\s+(\d{1,18})-(\d{1,18})/(\d{1,18})(?!\d)", re.IGNORECASE
 )
-# A part's headers are not longer; it also bounds how long the expression above can look for their end.
-_PART_HEADERS: Final = 1024
 _PART_TYPE: Final = re.compile(rb"content-type:\s*([^\r\n]+)", re.IGNORECASE)
+_BOUNDARY: Final = re.compile(r"""boundary=(?:"([^"]+)"|([^\s;]+))""", re.IGNORECASE)
 
 
 def byte_ranges(body: bytes, content_type: str) -> list[tuple[int, int, bytes]]:
@@ -20,14 +19,24 @@ def byte_ranges(body: bytes, content_type: str) -> list[tuple[int, int, bytes]]:
 
     A body that is not as it should be gives fewer parts.
     """
+    found = _BOUNDARY.search(content_type)
+    if found is None:
+        return []
+    delimiter = b"--" + (found[1] or found[2]).encode("latin-1", "replace")
     parts: list[tuple[int, int, bytes]] = []
-    at = max(0, body.find(b"--"))
-    while (matched := _PART.match(body, at, at + _PART_HEADERS)) is not None:
-        delimiter, first, last, total = matched[1], int(matched[2]), int(matched[3]), int(matched[4])
-        begin, at = matched.end(), matched.end() + last - first + 1
-        if at <= begin or at > len(body) or delimiter.decode("latin-1") not in content_type:
+    at = body.find(delimiter)
+    while at >= 0:
+        headers_end = body.find(b"\r\n\r\n", at)
+        matched = _PART_RANGE.search(body, at, headers_end) if headers_end >= 0 else None
+        if matched is None:
             break
-        parts.append((first, total, body[begin:at]))
+        first, last, total = int(matched[1]), int(matched[2]), int(matched[3])
+        begin = headers_end + 4
+        end = begin + last - first + 1
+        if end <= begin or end > len(body):
+            break
+        parts.append((first, total, body[begin:end]))
+        at = body.find(delimiter, end)
     return parts
 
 

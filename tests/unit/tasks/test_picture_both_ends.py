@@ -100,6 +100,34 @@ def test_parts_that_lie_about_their_length_are_not_believed() -> None:
     assert part_type(b"nothing") == ""
 
 
+def test_parts_are_told_by_the_boundary_of_the_content_type_alone() -> None:
+    body = multipart(JPEG, (0, 2047), (4944, 5007)).replace(b"--x y", b"--byte")
+
+    assert len(byte_ranges(body, "multipart/byteranges; boundary=byte")) == 2
+    assert byte_ranges(body, "multipart/byteranges") == []
+    assert byte_ranges(body, "multipart/byteranges; boundary=ranges") == []
+
+
+def test_what_stands_before_the_first_part_does_not_matter() -> None:
+    preamble = b"A note -- for readers\r\n--not a part\r\n"
+    body = preamble + multipart(JPEG, (0, 2047), (4944, 5007))
+
+    assert [part[2] for part in byte_ranges(body, TYPE)] == [JPEG[:2048], JPEG[4944:]]
+
+
+def test_a_part_may_have_headers_of_any_length() -> None:
+    body = multipart(JPEG, (0, 2047), (4944, 5007))
+    long = body.replace(b"Content-Type", b"X-Note: " + b"n" * 3000 + b"\r\nContent-Type")
+
+    assert len(long) > len(body) + 6000
+    assert [part[2] for part in byte_ranges(long, TYPE)] == [JPEG[:2048], JPEG[4944:]]
+
+
+@pytest.mark.parametrize("said", ["9" * 5000 + "-1/2", "0-1/" + "9" * 5000, "5-3/9", "5-4/9"])
+def test_a_range_that_cannot_be_is_no_part(said: str) -> None:
+    assert byte_ranges(f"--x y\r\nContent-Range: bytes {said}\r\n\r\nabc".encode(), TYPE) == []
+
+
 # -- asking for a change only
 
 KNOWN = Finding(Verdict.OK, 206, "jpeg", 5008, etag='"1"', modified="Thu, 01 Jan 1970 00:00:00 GMT")
