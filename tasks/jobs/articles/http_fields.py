@@ -44,12 +44,12 @@ def retry_after(value: str) -> float | None:
     """Seconds of a Retry-After header, which holds a number or an HTTP date; None if neither."""
     value = value.strip()
     if value.isdecimal():
-        return float(min(int(value), 10**9))
+        return float(min(int(value[:99]), 10**9))  # int() refuses thousands of digits
     if not value:
         return None
     try:
         when = parsedate_to_datetime(value)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     if when.tzinfo is None:
         when = when.replace(tzinfo=UTC)

@@ -126,6 +126,11 @@ def test_retry_after_may_be_a_date() -> None:
     assert retry_after("") is None
 
 
+def test_a_retry_after_beyond_all_bounds_harms_nobody() -> None:
+    assert retry_after("9" * 5000) == 10**9
+    assert retry_after(f"1 Jan {'9' * 30} 00:00:00 GMT") is None
+
+
 def test_redirects_are_followed_by_hand_and_remembered() -> None:
     probe = Probe(URL)
 
