@@ -252,9 +252,8 @@ class Probe:
     # -- answers with bytes in them
 
     def _part(self, answer: Answer) -> Ask | Later | Finding:
-        headers = answer.headers or {}
-        packed = bool(headers.get("content-encoding"))
-        content_type = headers.get("content-type", "")
+        packed = bool(answer.header("content-encoding"))
+        content_type = answer.header("content-type")
         if self.both_ends and not packed and content_type.startswith("multipart/byteranges"):
             return self._both_ends(answer, content_type)
         matched = None if packed else _CONTENT_RANGE.match(answer.header("content-range"))
@@ -362,8 +361,7 @@ class Probe:
             return self._found(Verdict.TRUNCATED, answer, detail)
         moved = "" if self._at == self.url else self._at
         verdict = Verdict.REDIRECTED if moved else Verdict.OK
-        had = (answer.headers or {}).get
-        etag, modified = had("etag", ""), had("last-modified", "")
+        etag, modified = answer.header("etag"), answer.header("last-modified")
         return Finding(verdict, answer.status, self._kind, self._total, moved, detail, etag, modified)
 
     def _not_image(self, answer: Answer) -> Finding:
