@@ -126,7 +126,8 @@ class Checker:
             host.exhausted = len(rows) < _READ_AHEAD
             patience = self._patience
             host.waiting.extend((Probe(url, patience, known), None) for _, url, known in rows)
-            host.after_id = rows[-1][0] if rows else host.after_id
+            if rows:
+                host.after_id = rows[-1][0]
         return host.waiting.popleft() if host.waiting else None
 
     def _give_up(self, host: Host) -> Iterator[tuple[str, Finding]]:
