@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.document_peers.environment import WANTED, python_with_sdk
+from bench.memory import peak_bytes
 from bench.report import Report, median_ratio
 
 if TYPE_CHECKING:
@@ -26,7 +27,6 @@ ROOT = Path(__file__).resolve().parent.parent
 PEERS = ROOT / "bench" / "document_peers"
 # What a small model answers in; the spread is that of a busy service.
 LATENCY = {"latency": 0.4, "spread": 0.2}
-_KIBI = 1024
 _MEGA = 1_000_000
 _LOOK_SECONDS = 0.01
 
@@ -113,18 +113,12 @@ def start(environment: dict[str, str], program: str, *options: str) -> subproces
 
 
 def ended(process: subprocess.Popen[bytes]) -> tuple[int, float]:
-    """Exit code and peak memory in MB: the kernel's high-water mark, as last seen before the end.
-
-    What `wait4` says begins with the memory of whoever started the process.
-    """
-    peak = 0.0
+    """Exit code and peak memory in MB: the kernel's high-water mark, as last seen before the end."""
+    peak = 0
     while process.poll() is None:
-        with contextlib.suppress(OSError):
-            for line in Path(f"/proc/{process.pid}/status").read_text().splitlines():
-                if line.startswith("VmHWM:"):
-                    peak = max(peak, int(line.split()[1]) * _KIBI / _MEGA)
+        peak = max(peak, peak_bytes(process.pid))
         time.sleep(_LOOK_SECONDS)
-    return process.returncode, peak
+    return process.returncode, peak / _MEGA
 
 
 def measure_memory(report: Report, scratch: Path, *, count: int) -> None:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-import resource
 import time
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING
+
+from bench.memory import peak_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
 SITE = "https://www.example.com/"
 
@@ -52,12 +53,3 @@ def measured(write: Callable[[], int]) -> None:
         "megabytes": peak_bytes() / 1e6,
     }
     print(json.dumps(figures))
-
-
-def peak_bytes() -> int:
-    """The most memory that this process had. Linux counts in `ru_maxrss` what its parent had, too."""
-    try:
-        status = Path("/proc/self/status").read_text()
-    except FileNotFoundError:
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return int(status.partition("VmHWM:")[2].split()[0]) * 1024
