@@ -190,7 +190,7 @@ def main() -> None:
         if not (j30 and hard):
             report.note("PSPLIB was not measured: set PSPLIB_DIR to a folder with j30 and j120")
         measure_job_shops(report)
-        project = next(iter(hard.values()), None) or written_job_shop("ta21", scratch / "ta21.json")
+        project = next(iter(hard.values()), None) or written_job_shop("ta11", scratch / "ta11.json")
         measure_stops(project, report, scratch)
     report.note(f"CP-SAT of ortools {importlib.metadata.version('ortools')}, {Limits(1).threads} workers")
     report.finish()
