@@ -7,7 +7,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from tasks.jobs.generation.schedule.construct import Builder
+from tasks.jobs.generation.schedule.construct import Builder, Starts
 from tasks.jobs.generation.schedule.explain import topological_order
 from tasks.jobs.generation.schedule.plan import placed
 from tasks.jobs.generation.schedule.project import Project
@@ -31,11 +31,17 @@ def compiled(given: Project) -> tuple[Timetable, Builder]:
     return table, Builder(table)
 
 
-def solved(given: Project, seconds: float = 30) -> tuple[Search, dict[str, Placed], int]:
-    """The search after it has ended, its best schedule in dates, and the makespan of greedy."""
+def with_greedy(given: Project) -> tuple[Timetable, Builder, Starts]:
+    """Compiled, and the schedule that the rule of thumb makes: projects that have none are not asked for."""
     table, builder = compiled(given)
     greedy = builder.greedy()
     assert greedy is not None
+    return table, builder, greedy
+
+
+def solved(given: Project, seconds: float = 30) -> tuple[Search, dict[str, Placed], int]:
+    """The search after it has ended, its best schedule in dates, and the makespan of greedy."""
+    table, builder, greedy = with_greedy(given)
     search = Search(table, builder, greedy, lambda _: None, Limits(seconds))
     search.run(lambda: False, lambda _: None)
     return search, placed(table, search.best), builder.value(greedy)[1]

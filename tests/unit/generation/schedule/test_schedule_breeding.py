@@ -10,7 +10,7 @@ from tasks.jobs.generation.schedule.construct import Builder, Starts
 from tasks.jobs.generation.schedule.plan import placed
 from tasks.jobs.generation.schedule.project import Project
 from tasks.jobs.generation.schedule.verify import verify
-from tests.support.projects import compiled, job_shop, project, random_members
+from tests.support.projects import job_shop, project, random_members, with_greedy
 
 
 def after(children: int) -> Callable[[], bool]:
@@ -31,9 +31,7 @@ def bred(builder: Builder, first: Starts, children: int, seed: int = 1) -> list[
 @pytest.mark.parametrize("name", ["ft06", "la01", "la06"])
 def test_it_comes_to_the_proved_optimum_of_published_job_shops(name: str) -> None:
     given, optimum = job_shop(name)
-    table, builder = compiled(given)
-    greedy = builder.greedy()
-    assert greedy is not None
+    table, builder, greedy = with_greedy(given)
 
     found = bred(builder, greedy, 1500)
 
@@ -45,9 +43,7 @@ def test_it_comes_to_the_proved_optimum_of_published_job_shops(name: str) -> Non
 
 def test_crossing_finds_what_shaking_the_rule_of_thumb_does_not() -> None:
     given, _ = job_shop("la16")
-    _, builder = compiled(given)
-    greedy = builder.greedy()
-    assert greedy is not None
+    _, builder, greedy = with_greedy(given)
     founders = bred(builder, greedy, 39)
 
     for seed in range(2):
@@ -56,9 +52,7 @@ def test_crossing_finds_what_shaking_the_rule_of_thumb_does_not() -> None:
 
 def test_a_population_that_gets_nowhere_begins_again_with_its_best() -> None:
     given = project([{"id": "a", "duration": 3}, {"id": "b", "duration": 1, "after": ["a"]}])
-    _, builder = compiled(given)
-    greedy = builder.greedy()
-    assert greedy is not None
+    _, builder, greedy = with_greedy(given)
     shaken = 0
 
     class Chance(random.Random):
@@ -82,9 +76,7 @@ def test_a_population_that_gets_nowhere_begins_again_with_its_best() -> None:
 @pytest.mark.parametrize("seed", range(12))
 def test_calendars_lags_and_gaps_are_kept(seed: int) -> None:
     given = Project.model_validate(random_members(seed, 12))
-    table, builder = compiled(given)
-    greedy = builder.greedy()
-    assert greedy is not None
+    table, builder, greedy = with_greedy(given)
 
     for starts in bred(builder, greedy, 120):
         assert verify(given, placed(table, starts)) == []
@@ -92,9 +84,7 @@ def test_calendars_lags_and_gaps_are_kept(seed: int) -> None:
 
 def test_the_same_seed_finds_the_same_and_a_good_schedule_is_never_lost() -> None:
     given, _ = job_shop("la02")
-    _, builder = compiled(given)
-    greedy = builder.greedy()
-    assert greedy is not None
+    _, builder, greedy = with_greedy(given)
 
     once = bred(builder, greedy, 300)
 

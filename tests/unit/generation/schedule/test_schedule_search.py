@@ -14,7 +14,7 @@ from tasks.jobs.generation.schedule.plan import make_plan, placed
 from tasks.jobs.generation.schedule.project import Project
 from tasks.jobs.generation.schedule.search import Limits, Search
 from tasks.jobs.generation.schedule.verify import Placed, verify
-from tests.support.projects import compiled, job_shop, project, random_members, solved
+from tests.support.projects import compiled, job_shop, project, random_members, solved, with_greedy
 
 pytestmark = pytest.mark.slow
 
@@ -78,9 +78,7 @@ def test_small_projects_agree_with_brute_force(seed: int) -> None:
 @pytest.mark.parametrize("seed", range(6))
 def test_the_verifier_sees_every_activity_that_moves_into_its_predecessors(seed: int) -> None:
     given = Project.model_validate(random_members(seed))
-    table, builder = compiled(given)
-    greedy = builder.greedy()
-    assert greedy is not None
+    table, _, greedy = with_greedy(given)
     dates = placed(table, greedy)
 
     for name, place in dates.items():
@@ -110,10 +108,8 @@ def test_the_verifier_counts_units_and_days_and_names() -> None:
 
 def test_a_schedule_in_the_checkpoint_is_never_made_worse(tmp_path: Path) -> None:
     given, _ = job_shop("la21")
-    table, builder = compiled(given)
+    table, builder, best = with_greedy(given)
     saved = SavedSchedule(tmp_path, "digest")
-    best = builder.greedy()
-    assert best is not None
     seen = [builder.value(best)]
     for seed in range(3):
         found: list[tuple[int, int]] = []
