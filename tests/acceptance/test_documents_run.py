@@ -42,17 +42,8 @@ class News(Installation):
             {"name": "collect", "command": ["documents-collect"], "timeout_minutes": 2},
         )
 
-    @property
-    def folder(self) -> tuple[str, str]:
-        bucket = self.client("s3").list_buckets()["Buckets"][0]["Name"]
-        return bucket, "outputs/documents/collect/"
-
     def collected(self, name: str) -> list[dict[str, Any]]:
-        s3, (bucket, folder) = self.client("s3"), self.folder
-        manifest = json.loads(s3.get_object(Bucket=bucket, Key=folder + "current.json")["Body"].read())
-        (key,) = [file["key"] for file in manifest["files"] if file["name"] == name]
-        body: bytes = s3.get_object(Bucket=bucket, Key=folder + key)["Body"].read()
-        return [json.loads(line) for line in body.splitlines()]
+        return [json.loads(line) for line in self.output("documents", "collect")[name].splitlines()]
 
 
 @pytest.fixture(scope="module")
@@ -82,8 +73,7 @@ def test_documents_go_through_plan_shards_and_collect_and_only_the_failed_again(
     assert all(one["answer"] == {"label": right_label(texts[one["id"]])} for one in results)
     assert {one["id"] for one in dead} >= {"poison", "no"}
 
-    bucket, folder = news.folder
-    place = f"redrive=s3://{bucket}/{folder}current.json"
+    place = f"redrive=s3://{news.bucket()}/outputs/documents/collect/current.json"
     news.cli("run", "documents", "--wait", "-p", place, "-p", "labels=red,green,blue")
 
     again = [*news.collected("results.jsonl"), *news.collected("dead_letters.jsonl")]

@@ -53,7 +53,7 @@ class Works(Installation):
 
     def published(self, job: str, run: str) -> int:
         s3 = self.client("s3")
-        bucket = s3.list_buckets()["Buckets"][0]["Name"]
+        bucket = self.bucket()
         found = s3.list_objects_v2(Bucket=bucket, Prefix=f"outputs/{job}/work/{run}/").get("Contents", [])
         return sum(item["Key"].endswith("current.json") for item in found)
 

@@ -53,17 +53,6 @@ class Site(Installation):
             },
         )
 
-    def published(self, step: str) -> dict[str, bytes]:
-        """The files of a step's newest output."""
-        s3 = self.client("s3")
-        bucket = s3.list_buckets()["Buckets"][0]["Name"]
-        folder = f"outputs/missing-images/{step}/"
-        manifest = json.loads(s3.get_object(Bucket=bucket, Key=folder + "current.json")["Body"].read())
-        return {
-            file["name"]: s3.get_object(Bucket=bucket, Key=folder + file["key"])["Body"].read()
-            for file in manifest["files"]
-        }
-
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[str]:
@@ -92,7 +81,7 @@ def test_shards_check_every_picture_once_and_make_one_report(site: Site, server:
 
     (fan_out,) = site.cli_json("show", run)["fan_outs"]
     assert fan_out["shards"] == fan_out["succeeded"] >= 2
-    report = site.published("collect")
+    report = site.output("missing-images", "collect")
     summary = json.loads(report["missing-images.json"])
     assert summary["verdicts"] == dict.fromkeys(("gone", "ok", "redirected", "truncated"), HOSTS)
     assert (summary["articles"], summary["bad"], summary["new"]) == (HOSTS, 2 * HOSTS, 2 * HOSTS)
@@ -111,7 +100,7 @@ def test_the_next_night_knows_what_was_bad_before(site: Site, server: str) -> No
 
     site.cli("run", "missing-images", "--wait")
 
-    summary = json.loads(site.published("collect")["missing-images.json"])
+    summary = json.loads(site.output("missing-images", "collect")["missing-images.json"])
     # The first article has other text now, so the two bad pictures of its host are out of the way.
     assert (summary["new"], summary["bad_before"]) == (0, 2 * HOSTS)
     assert (summary["bad"], summary["mended"]) == (2 * HOSTS - 2, 2)

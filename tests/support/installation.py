@@ -163,6 +163,19 @@ class Installation:
             aws_secret_access_key="local",
         )
 
+    def bucket(self) -> str:
+        found: str = self.client("s3").list_buckets()["Buckets"][0]["Name"]
+        return found
+
+    def output(self, job: str, step: str) -> dict[str, bytes]:
+        """The files of a step's newest output, by their names."""
+        s3, bucket, folder = self.client("s3"), self.bucket(), f"outputs/{job}/{step}/"
+        manifest = json.loads(s3.get_object(Bucket=bucket, Key=folder + "current.json")["Body"].read())
+        return {
+            file["name"]: s3.get_object(Bucket=bucket, Key=folder + file["key"])["Body"].read()
+            for file in manifest["files"]
+        }
+
     def events(self, job: str) -> list[dict[str, Any]]:
         """What the containers of a job wrote, in order."""
         ledger = self.ledger(job)
