@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any, Final
 
 from jsonschema import Draft202012Validator
@@ -11,15 +10,14 @@ from pydantic import ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
-from tasks.contract import exit_codes
 from tasks.jobs.generation.handson.graph import mistakes
 from tasks.jobs.generation.handson.outline import with_outline
 from tasks.jobs.generation.handson.project import Project, Projects
+from tasks.jobs.generation.project_text import project_text
 from tasks.jobs.generation.schedule.problems import Place, Problem, WrongProjectError, line_of
 from tasks.jobs.program import JobError
 
 _LARGEST: Final = 16 * 1024 * 1024
-_S3: Final = "s3://"
 
 Locate = Callable[[Place], str]
 
@@ -55,7 +53,7 @@ def read_projects(locations: str) -> list[Project]:
 
 def _read(location: str) -> tuple[Project, ...]:
     name = location.rsplit("/", 1)[-1]
-    text = _text(location)
+    text = project_text(location, _LARGEST)
     members, locate = _parse_json(text, name) if name.endswith(".json") else _parse_yaml(text, name)
     several = isinstance(members, dict) and "projects" in members
     within: tuple[str | int, ...] = () if several else ("projects", 0)
@@ -203,41 +201,3 @@ def _plain(node: Any) -> Any:
     if isinstance(node, int):
         return int(node)
     return float(node) if isinstance(node, float) else node
-
-
-def _text(location: str) -> str:
-    body = _from_s3(location) if location.startswith(_S3) else _from_disk(location)
-    if len(body) > _LARGEST:
-        raise JobError(f"{location} is larger than {_LARGEST // 2**20} MB: these are no projects")
-    try:
-        return body.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = body.count(b"\n", 0, error.start) + 1
-        raise JobError(f"{location}:{line}: not UTF-8; save the file as UTF-8") from None
-
-
-def _from_disk(location: str) -> bytes:
-    try:
-        with Path(location.removeprefix("file://")).open("rb") as file:
-            return file.read(_LARGEST + 1)
-    except OSError as error:
-        raise JobError(f"cannot read the project {location}: {error.strerror or error}") from None
-
-
-def _from_s3(location: str) -> bytes:
-    import boto3  # noqa: PLC0415  (only for a project that lies in S3)
-    from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415  (the same)
-
-    bucket, _, key = location.removeprefix(_S3).partition("/")
-    try:
-        body: bytes = boto3.client("s3").get_object(Bucket=bucket, Key=key)["Body"].read(_LARGEST + 1)
-    except ClientError as error:
-        code = error.response.get("Error", {}).get("Code", "")
-        wrong = code in {"NoSuchKey", "NoSuchBucket", "AccessDenied", "InvalidBucketName"}
-        raise JobError(
-            f"cannot read the project {location}: {code}",
-            exit_codes.WRONG_INPUT if wrong else exit_codes.TRY_AGAIN,
-        ) from None
-    except BotoCoreError as error:
-        raise JobError(f"cannot read the project {location}: {error}", exit_codes.TRY_AGAIN) from None
-    return body

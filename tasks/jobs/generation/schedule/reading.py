@@ -4,12 +4,12 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping
 from datetime import date
-from pathlib import Path
 from typing import Any, Final
 
 from pydantic import ValidationError
 
 from tasks.contract import exit_codes
+from tasks.jobs.generation.project_text import project_text
 from tasks.jobs.generation.schedule.csv_form import read_csv
 from tasks.jobs.generation.schedule.problems import Place, Problem, WrongProjectError, line_of
 from tasks.jobs.generation.schedule.project import DEFAULT_CALENDAR, Activity, Project
@@ -18,7 +18,6 @@ from tasks.jobs.program import JobError
 
 # A project of 10,000 activities has about 3 MB.
 _LARGEST: Final = 64 * 1024 * 1024
-_S3: Final = "s3://"
 
 Locate = Callable[[Place], str]
 
@@ -34,7 +33,7 @@ def read_project(location: str, start: date | None = None) -> Project:
         JobError: if there is no such file (64), or S3 does not answer (75).
     """
     name = location.rsplit("/", 1)[-1]
-    text = _text(location)
+    text = project_text(location, _LARGEST)
     locate: Locate
     if name.lower().endswith(".sm"):
         members, locate = read_psplib(text, name, start)
@@ -143,46 +142,8 @@ def _beside(location: str, other: str) -> str | None:
     """The text of a file in the same folder, or None."""
     folder = location[: len(location) - len(location.rsplit("/", 1)[-1])]
     try:
-        return _text(folder + other)
+        return project_text(folder + other, _LARGEST)
     except JobError as error:
         if error.exit_code == exit_codes.WRONG_INPUT:
             return None
         raise
-
-
-def _text(location: str) -> str:
-    body = _from_s3(location) if location.startswith(_S3) else _from_disk(location)
-    if len(body) > _LARGEST:
-        raise JobError(f"{location} is larger than {_LARGEST // 2**20} MB: this is no project")
-    try:
-        return body.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = body.count(b"\n", 0, error.start) + 1
-        raise JobError(f"{location}:{line}: not UTF-8; save the file as UTF-8") from None
-
-
-def _from_disk(location: str) -> bytes:
-    try:
-        with Path(location.removeprefix("file://")).open("rb") as file:
-            return file.read(_LARGEST + 1)
-    except OSError as error:
-        raise JobError(f"cannot read the project {location}: {error.strerror or error}") from None
-
-
-def _from_s3(location: str) -> bytes:
-    import boto3  # noqa: PLC0415  (only for a project that lies in S3)
-    from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415  (the same)
-
-    bucket, _, key = location.removeprefix(_S3).partition("/")
-    try:
-        body: bytes = boto3.client("s3").get_object(Bucket=bucket, Key=key)["Body"].read(_LARGEST + 1)
-    except ClientError as error:
-        code = error.response.get("Error", {}).get("Code", "")
-        wrong = code in {"NoSuchKey", "NoSuchBucket", "AccessDenied", "InvalidBucketName"}
-        raise JobError(
-            f"cannot read the project {location}: {code}",
-            exit_codes.WRONG_INPUT if wrong else exit_codes.TRY_AGAIN,
-        ) from None
-    except BotoCoreError as error:
-        raise JobError(f"cannot read the project {location}: {error}", exit_codes.TRY_AGAIN) from None
-    return body
