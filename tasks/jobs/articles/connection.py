@@ -24,7 +24,7 @@ _WANTED: Final = frozenset(
 )
 _LONGEST_NAME: Final = max(map(len, _WANTED))
 _SPELLINGS_KEPT: Final = 1024
-_OK, _NO_CONTENT, _REDIRECTION, _NOT_MODIFIED = 200, 204, 300, 304
+_OK, _REDIRECTION = 200, 300
 
 
 @dataclass(slots=True, eq=False)
@@ -218,9 +218,7 @@ class Connection(asyncio.Protocol):
             known = _wanted(name) if len(name) <= _LONGEST_NAME else None
             if known is not None:
                 wanted[known] = _text(value)
-        if status in {_NO_CONTENT, _NOT_MODIFIED}:
-            self._whole = True  # whatever length it states
-        elif self.exchange is not None and self.exchange.ask.tail:
+        if self.exchange is not None and self.exchange.ask.tail:
             # Everything, where two ranges were asked for, is not worth reading.
             length = wanted.get("content-length", "")
             self._cut = length.isdecimal() and int(length) > LONG_TAIL

@@ -6,9 +6,9 @@ import pytest
 
 from tasks.jobs.articles import connection as module
 from tasks.jobs.articles.address_guard import AddressGuard
-from tasks.jobs.articles.connection import LONGEST_HEADERS
+from tasks.jobs.articles.connection import LONGEST_HEADERS, Connection, Exchange, Place
 from tasks.jobs.articles.picture_bytes import LONG_TAIL
-from tasks.jobs.articles.probe import LONGEST_BODY, Ask, Trouble
+from tasks.jobs.articles.probe import LONGEST_BODY, Answer, Ask, Trouble
 from tasks.jobs.articles.transport import Timeouts, Transport
 from tests.support.http_answers import CLOSE, HANG, PLAIN, RESET, ask, server
 
@@ -246,6 +246,46 @@ def test_a_server_that_hangs_up_too_early_is_told_from_one_that_is_done(
     assert (found.trouble, found.status) == (trouble, status)
     assert found.detail
     assert len(asked.requests) == 1
+
+
+class Wire:
+    """The other side of a connection, where a test has to say in which order things come."""
+
+    def __init__(self) -> None:
+        self.answers: list[Answer] = []
+
+    def write(self, data: bytes) -> None:
+        """A request; nobody reads it."""
+
+    def abort(self) -> None:
+        """We hang up."""
+
+    def is_closing(self) -> bool:
+        return False
+
+    def ended(self, connection: Connection, exchange: Exchange, answer: Answer, *, keep: bool) -> None:
+        assert not keep
+        self.answers.append(answer)
+
+    def unheard(self, exchange: Exchange) -> None:
+        raise AssertionError(exchange)
+
+    def lost(self, connection: Connection) -> None:
+        """The connection is closed."""
+
+
+@pytest.mark.parametrize("length", [b"Content-Length: 9\r\n", b""])
+def test_a_reset_in_the_middle_of_a_body_is_no_end_of_it(length: bytes) -> None:
+    wire = Wire()
+    place = Place("127.0.0.1", "127.0.0.1", 80, tls=False)
+    connection = Connection(wire, place)
+    connection.connection_made(wire)  # type: ignore[arg-type]
+    connection.send(Exchange(Ask("http://127.0.0.1/"), None, place, b"", 0.0))
+
+    connection.data_received(b"HTTP/1.1 200 OK\r\n" + length + b"\r\nabcd")
+    connection.connection_lost(ConnectionResetError("Connection reset by peer"))
+
+    assert [(it.trouble, it.status, it.head) for it in wire.answers] == [(Trouble.RESET, 200, b"abcd")]
 
 
 @pytest.mark.parametrize("end", [CLOSE, RESET])
