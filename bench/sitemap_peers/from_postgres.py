@@ -7,17 +7,18 @@ are measured from before the connection is made until all is done.
 from __future__ import annotations
 
 import sys
-from argparse import Namespace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import psycopg
+import sqlalchemy.dialects.postgresql.psycopg  # noqa: F401  (imported when an engine is made; no import is measured)
 
 from bench.sitemap_peers.pages import SITE, measured
 from tasks.jobs.articles.database import open_database
-from tasks.jobs.articles.sitemap_refresh import Refresh
+from tasks.jobs.articles.sitemap_listing import Listing
+from tasks.jobs.articles.sitemap_pages import write_rows
 from tasks.jobs.articles.sitemap_source import open_source
-from tasks.jobs.articles.sitemap_writer import SitemapWriter
+from tasks.jobs.articles.sitemap_writer import SitemapWriter, write_index
 from tasks.jobs.program import ProgressLines, StopRequest
 
 DRAINED = "COPY (SELECT url, updated_at, images FROM nightlatch_articles ORDER BY id) TO STDOUT"
@@ -37,15 +38,21 @@ def drain() -> int:
 
 def refresh() -> int:
     engine = open_database(sys.argv[1])
+    output = Path(sys.argv[2])
     stop = StopRequest()
-    with open_source(engine) as source:
-        writer = SitemapWriter(Path(sys.argv[2]), SITE)
-        refreshed = Refresh(source, writer, SITE, images=True)
-        refreshed.write_pages(stop, ProgressLines())
-        refreshed.write_news(Namespace(publication="Bench", language="en", at=datetime.now(UTC)), stop)
-        writer.finish()
+    with open_source(engine) as source, SitemapWriter(output, SITE) as writer:
+        written = write_rows(
+            source,
+            Listing(writer, SITE, "Bench", "en"),
+            ProgressLines(),
+            lambda: stop.requested,
+            images=True,
+            news_until=datetime.now(UTC),
+        )
+        assert written is not None
+        write_index(output, SITE, written.parts)
     engine.dispose()
-    return writer.urls
+    return written.urls
 
 
 measured(refresh if len(sys.argv) > 2 else drain)

@@ -20,13 +20,15 @@ from hypothesis import strategies as st
 
 from tasks.contract import exit_codes
 from tasks.jobs.articles.database import open_database
-from tasks.jobs.articles.sitemap_bulk import Blocks, copied_rows, statement
+from tasks.jobs.articles.sitemap_bulk import Blocks, pictures_if_plain
+from tasks.jobs.articles.sitemap_copy import copied_rows, statement
+from tasks.jobs.articles.sitemap_listing import Listing
 from tasks.jobs.articles.sitemap_part import Limits
-from tasks.jobs.articles.sitemap_refresh import Refresh
 from tasks.jobs.articles.sitemap_source import open_source
 from tasks.jobs.articles.sitemap_writer import SitemapWriter
 from tasks.jobs.program import JobError
 from tests.support.postgres import Postgres, postgres
+from tests.support.streamed_xml import count
 
 pytestmark = pytest.mark.slow
 
@@ -34,6 +36,7 @@ ROOT = Path(__file__).resolve().parents[2]
 Row = tuple[Any, ...]
 SITE = "https://www.example.com/"
 TIME = datetime(2026, 11, 21, 21, tzinfo=UTC)
+OLD = datetime(2026, 11, 1, 6, 30, 59, 999_999, tzinfo=UTC)
 
 
 @pytest.fixture(scope="module")
@@ -80,20 +83,22 @@ def both_ways(
     with open_source(engine) as source:
         for way in ("blocks", "pages"):
             writer = SitemapWriter(scratch / way, SITE, limits)
-            refresh = Refresh(source, writer, SITE, images=True)
+            listing = Listing(writer, SITE, "Example", "en")
             if way == "blocks":
-                sql = statement(source, images=True)
+                sql = statement(source, images=True, news_until=TIME)
                 assert sql is not None
-                blocks = Blocks(writer, SITE, refresh.add)
+                blocks = Blocks(writer, SITE, listing.add, listing.add_news)
                 for lines in copied_rows(source, sql, block):
-                    blocks.take(lines)
+                    blocks.take(lines, pictures_if_plain(lines))
                 whole = blocks.whole
             else:
                 for page in source.pages(images=True):
-                    refresh.add(page)
+                    listing.add(page)
+                for row in source.news(TIME):
+                    listing.add_news(row)
             names = writer.finish()
             written.append({name: (scratch / way / name).read_bytes() for name in names})
-            written[-1]["counts"] = repr((writer.urls, writer.images, refresh.left_out)).encode()
+            written[-1]["counts"] = repr((writer.urls, writer.images, writer.news, listing.left_out)).encode()
     engine.dispose()
     unpacked = [
         {name.rpartition("-")[0] or name: unpack(body) for name, body in one.items() if name != "sitemap.xml"}
@@ -110,7 +115,7 @@ def unpack(body: bytes) -> bytes:
 def rows_of(number: int) -> list[Row]:
     pictures = [f"https://img.example.com/{{}}.jpg?w=1&q={n}" for n in range(3)]
     return [
-        (n, f"{SITE}articles/{n}?a='1'&b", [it.format(n) for it in pictures[: n % 4]], None, TIME, None)
+        (n, f"{SITE}articles/{n}?a='1'&b", [it.format(n) for it in pictures[: n % 4]], None, OLD, None)
         for n in range(number)
     ]
 
@@ -143,6 +148,57 @@ def test_blocks_keep_the_limit_of_bytes(server: Postgres, tmp_path: Path, size: 
     sizes = [len(unpack(body)) for name, body in files.items() if name.startswith("sitemap-")]
     assert max(sizes) <= size
     assert len(sizes) > 1
+
+
+def test_news_come_with_the_pages_and_are_the_same(server: Postgres, tmp_path: Path) -> None:
+    rows = rows_of(2_000)
+    for number in range(600, 620):
+        published = TIME - timedelta(days=2, microseconds=number - 610)  # the last nine are too old
+        rows[number] = (*rows[number][:4], published, None)
+    rows[1500] = (1500, "https://other.example.com/", [], '[{"title": "t"}]', TIME, TIME)
+
+    whole, files = both_ways(table(server, rows), tmp_path, block=100)
+
+    assert files["counts"].startswith(b"(1999, 3000, 11, ")
+    assert whole == 20 - 3  # the first has to learn the picture host
+
+
+def test_the_fraction_of_a_second_is_cut_off_and_not_rounded(server: Postgres, tmp_path: Path) -> None:
+    rows = rows_of(300)
+    for number, moment in enumerate(["0001-01-01", "1969-12-31", "1999-12-31", "2000-01-01", "9999-12-31"]):
+        for fraction in range(3):
+            time = f"{moment} 23:59:59.{['0', '000001', '999999'][fraction]}+00"
+            rows[100 + 3 * number + fraction] = (*rows[100 + 3 * number + fraction][:4], None, time)
+
+    whole, files = both_ways(table(server, rows), tmp_path, block=100)
+
+    assert whole == 2
+    [part] = [unpack(body) for name, body in files.items() if name.startswith("sitemap-")]
+    assert part.count(b"<lastmod>1969-12-31T23:59:59+00:00</lastmod>") == 3
+    assert part.count(b"<lastmod>2026-11-01T06:30:59+00:00</lastmod>") == 285
+
+
+@pytest.mark.parametrize("odd", ["\x01", "\x02", "\x03", "\x04", "\x05", "\x04https://img.example.com/a\x05"])
+@pytest.mark.parametrize("where", ["page", "picture", "both"])
+def test_our_own_marks_in_an_address_break_no_entry(
+    server: Postgres, tmp_path: Path, odd: str, where: str
+) -> None:
+    rows = rows_of(30)
+    page = f"{SITE}a{odd}https://img.example.com/b" if where != "picture" else rows[21][1]
+    pictures = [f"https://img.example.com/{odd}"] if where != "page" else rows[21][2]
+    rows[21] = (21, page, pictures, None, OLD, None)
+    engine = open_database(table(server, rows))
+    with open_source(engine) as source:
+        writer = SitemapWriter(tmp_path, SITE)
+        listing = Listing(writer, SITE)
+        blocks = Blocks(writer, SITE, listing.add, listing.add_news)
+        for lines in copied_rows(source, statement(source, images=True) or "", 10):
+            blocks.take(lines, pictures_if_plain(lines))
+        [name, _] = writer.finish()
+    engine.dispose()
+
+    assert blocks.whole == 1
+    assert count(tmp_path / name, "all.xsd", "url") == 30
 
 
 ADDRESS = st.one_of(
@@ -233,7 +289,7 @@ def test_one_odd_address_in_a_clean_block_gives_the_same_bytes(
         page = address if where == "page" and address != "clean" else SITE + "odd"
         pictures = [address] if where == "picture" and address != "clean" else ["https://img.example.com/a"]
         rows += [(len(rows) + n, *row) for n, row in enumerate([it[1:] for it in rows_of(2)])]
-        rows.insert(len(rows) - 1, (len(rows) - 1, page, pictures, None, TIME, None))
+        rows.insert(len(rows) - 1, (len(rows) - 1, page, pictures, None, OLD, None))
         rows[-1] = (len(rows) - 1, *rows[-1][1:])
 
     whole, _ = both_ways(table(server, rows), tmp_path, block=3)
@@ -353,8 +409,9 @@ def test_the_whole_sitemap_is_one_snapshot(server: Postgres, tmp_path: Path) -> 
         assert source.count() == 3_000
         with psycopg.connect(url) as other:
             other.execute("DELETE FROM nightlatch_articles")
-        copied = b"".join(copied_rows(source, statement(source, images=True) or ""))
-        assert copied.count(b"\n") == 3_000
-        assert sum(1 for _ in source.news(TIME)) == 3_000
+        copied = list(copied_rows(source, statement(source, images=True) or ""))
+        assert sum(lines.rows for lines in copied) == 3_000
+        assert b"".join(lines.text for lines in copied).count(b"\n") == 3_000
+        assert sum(1 for _ in source.news(OLD)) == 3_000
     engine.dispose()
     assert run(url, "--output", str(tmp_path)).returncode == exit_codes.WRONG_INPUT

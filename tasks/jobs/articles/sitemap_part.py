@@ -5,6 +5,9 @@ A name is never used for other bytes, so a reader who has an old index finds wha
 
 import hashlib
 import os
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Final
@@ -16,7 +19,12 @@ _AT_ONCE: Final = 256
 _GZIP: Final = (
     31  # zlib's way to say: 15 bits of window, with a gzip header (which holds no name and no time)
 )
+# So much is handed to the thread that packs at once, and so often before it has to be done with the first.
+_BYTES_AT_ONCE: Final = 1 << 19
+_MOST_WAITING: Final = 4
 _HASH_CHARACTERS: Final = 16
+UNFINISHED: Final = ".tmp"
+"""The end of the name of what is being written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,41 +48,68 @@ class EntryTooLargeError(Exception):
 
 
 class _Part:
-    """The part that is being written, under a name beside its final one."""
+    """The part that is being written, under a name beside its final one.
 
-    def __init__(self, path: Path, head: bytes) -> None:
+    Packing, hashing and writing is done in `thread`, which need not hold the interpreter's lock for it.
+    """
+
+    def __init__(self, path: Path, head: bytes, thread: ThreadPoolExecutor) -> None:
         self.path = path
         self.urls = 0
         self.size = 0
         self.newest = ""
-        self._file: IO[bytes] = path.open("wb")
+        self._thread = thread
+        self._texts: list[bytes] = []
+        self._kept = 0
+        self._packing: deque[Future[None]] = deque()
+        self._file: IO[bytes] = path.open("wb", buffering=0)
         self._pack = isal_zlib.compressobj(1, isal_zlib.DEFLATED, _GZIP)
         self._hash = hashlib.sha256()
         self.write(head)
 
     def write(self, text: bytes) -> None:
         self.size += len(text)
-        self._put(self._pack.compress(text))
+        self._texts.append(text)
+        self._kept += len(text)
+        if self._kept >= _BYTES_AT_ONCE:
+            self._hand_over()
 
-    def close(self, foot: bytes) -> str:
-        """Finish the file; returns the hash of its bytes."""
+    def close(self, foot: bytes, final: Callable[[str], Path]) -> Future[str]:
+        """Finish the file, and give it the name that `final` makes of its bytes' hash."""
         self.write(foot)
-        self._put(self._pack.flush())
-        self._file.flush()
+        self._hand_over()
+        return self._thread.submit(self._finish, [*self._packing], final)
+
+    def _hand_over(self) -> None:
+        self._packing.append(self._thread.submit(self._put, self._texts))
+        self._texts, self._kept = [], 0
+        if len(self._packing) > _MOST_WAITING:
+            self._packing.popleft().result()
+
+    def _put(self, texts: list[bytes]) -> None:
+        self._write(b"".join(map(self._pack.compress, texts)))
+
+    def _finish(self, packing: list[Future[None]], final: Callable[[str], Path]) -> str:
+        for done in packing:
+            done.result()
+        self._write(self._pack.flush())
         os.fsync(self._file.fileno())
         self._file.close()
-        return self._hash.hexdigest()[:_HASH_CHARACTERS]
+        path = final(self._hash.hexdigest()[:_HASH_CHARACTERS])
+        self.path.replace(path)
+        return path.name
 
-    def _put(self, packed: bytes) -> None:
+    def _write(self, packed: bytes) -> None:
         self._hash.update(packed)
-        self._file.write(packed)
+        rest = memoryview(packed)
+        while rest:
+            rest = rest[self._file.write(rest) :]
 
 
 class Parts:
     """Writes the parts of one kind into `directory`: ``{kind}-00001-{hash}.xml.gz`` and so on.
 
-    `head` and `foot` surround the entries of each; `most_urls` may be in one. `done` has the finished ones:
-    name, and the newest time in it ("" if there is none).
+    `head` and `foot` surround the entries of each; `most_urls` may be in one.
     """
 
     def __init__(
@@ -89,9 +124,11 @@ class Parts:
         self._entry_bytes = self._most_bytes - len(self._head)
         self._part: _Part | None = None
         self._closed = 0
+        # One thread, so everything is done in the order in which it is handed over.
+        self._thread = ThreadPoolExecutor(1)
+        self._finishing: list[tuple[Future[str], str]] = []
         self._entries: list[str] = []
         self._times: list[str] = []
-        self.done: list[tuple[str, str]] = []
 
     @property
     def entries(self) -> int:
@@ -100,6 +137,8 @@ class Parts:
 
     def add(self, entry: str, time: str) -> None:
         """Add one entry; `time` is its time as text that sorts, or "". It is written with others that follow.
+
+        What a full disk refuses may be told by a later call, and by `finish` at the latest.
 
         Raises:
             EntryTooLargeError, TooManyPartsError: if it, or one before it, cannot be there.
@@ -122,19 +161,29 @@ class Parts:
         self._write_entries()
         return self._take(block, entries, newest)
 
-    def finish(self) -> None:
-        """Close the last part.
+    def finish(self) -> list[tuple[str, str]]:
+        """Close the last part; returns the names of all, each with the newest time in it ("" if none).
 
         Raises:
             TooManyPartsError, OSError: as add.
         """
         self._write_entries()
+        self._close()
+        return [(finishing.result(), newest) for finishing, newest in self._finishing]
+
+    def abandon(self) -> None:
+        """End the thread, and remove what is not finished: all if something went wrong, else nothing."""
+        self._thread.shutdown(cancel_futures=True)
+        for path in self._directory.glob(f"{self._kind}-*{UNFINISHED}"):
+            path.unlink(missing_ok=True)
+
+    def _close(self) -> None:
         part = self._part
         if part is None:
             return
-        name = f"{self._kind}-{len(self.done) + 1:05d}-{part.close(self._foot)}.xml.gz"
-        part.path.replace(self._directory / name)
-        self.done.append((name, part.newest))
+        start = f"{self._kind}-{len(self._finishing) + 1:05d}-"
+        finishing = part.close(self._foot, lambda digest: self._directory / f"{start}{digest}.xml.gz")
+        self._finishing.append((finishing, part.newest))
         self._closed += part.urls
         self._part = None
 
@@ -148,7 +197,7 @@ class Parts:
         for entry, time in zip(entries, times, strict=True):
             text = entry.encode()
             if not self._take(text, 1, time):
-                self.finish()
+                self._close()
                 self._take(text, 1, time)
 
     def _take(self, block: bytes, entries: int, newest: str) -> bool:
@@ -163,8 +212,9 @@ class Parts:
         return True
 
     def _next(self) -> _Part:
-        self.finish()
-        if len(self.done) >= self._limits.parts:
+        self._close()
+        if len(self._finishing) >= self._limits.parts:
             raise TooManyPartsError(f"more than {self._limits.parts} parts of {self._most_urls} URLs")
-        self._part = part = _Part(self._directory / f"{self._kind}.tmp", self._head)
+        name = f"{self._kind}-{len(self._finishing) + 1:05d}{UNFINISHED}"
+        self._part = part = _Part(self._directory / name, self._head, self._thread)
         return part

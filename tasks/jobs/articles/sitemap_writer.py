@@ -13,10 +13,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Final
+from types import TracebackType
+from typing import Final, Self
 from urllib.parse import urljoin
 
-from tasks.jobs.articles.sitemap_part import Limits, Parts, TooManyPartsError
+from tasks.jobs.articles.sitemap_part import UNFINISHED, Limits, Parts, TooManyPartsError
 from tasks.jobs.articles.xml_text import escape, escape_any, w3c
 
 INDEX: Final = "sitemap.xml"
@@ -72,6 +73,16 @@ class SitemapWriter:
         self.videos = 0
         directory.mkdir(parents=True, exist_ok=True)
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Leave nothing behind that is not finished."""
+        self.pages.abandon()
+        self._news.abandon()
+
     def add(
         self, url: str, changed_at: datetime | None, images: Sequence[str] = (), videos: Sequence[str] = ()
     ) -> None:
@@ -125,6 +136,14 @@ class SitemapWriter:
             time,
         )
 
+    def finish_parts(self) -> list[tuple[str, str]]:
+        """Close the last parts; returns the names of all, each with the newest time in it ("" if none).
+
+        Raises:
+            TooManyPartsError, OSError: as `add`.
+        """
+        return [*self.pages.finish(), *self._news.finish()]
+
     def finish(self) -> list[str]:
         """Close the last parts and write the index, in this order; returns the names of all files.
 
@@ -132,24 +151,38 @@ class SitemapWriter:
             TooManyPartsError: if the index would be larger than the protocol allows.
             OSError: disk full.
         """
-        self.pages.finish()
-        self._news.finish()
-        parts = [*self.pages.done, *self._news.done]
-        lines = [_INDEX_HEAD]
-        for name, newest in parts:
-            time = f"<lastmod>{newest}</lastmod>" if newest else ""
-            lines.append(f"<sitemap><loc>{escape(urljoin(self._base_url, name))}</loc>{time}</sitemap>\n")
-        lines.append(_INDEX_FOOT)
-        index = "".join(lines).encode()
-        if len(parts) > self.limits.parts or len(index) > self.limits.part_bytes:
-            raise TooManyPartsError(f"{len(parts)} parts do not fit into one index of {len(index)} bytes")
-        beside = self._directory / (INDEX + ".tmp")
+        return write_index(self._directory, self._base_url, self.finish_parts(), self.limits)
+
+
+def write_index(
+    directory: Path, base_url: str, parts: list[tuple[str, str]], limits: Limits | None = None
+) -> list[str]:
+    """Write the index of finished parts; returns the names of all files.
+
+    Raises:
+        TooManyPartsError: if the index would be larger than the protocol allows.
+        OSError: disk full.
+    """
+    limits = limits or Limits()
+    lines = [_INDEX_HEAD]
+    for name, newest in parts:
+        time = f"<lastmod>{newest}</lastmod>" if newest else ""
+        lines.append(f"<sitemap><loc>{escape(urljoin(base_url, name))}</loc>{time}</sitemap>\n")
+    lines.append(_INDEX_FOOT)
+    index = "".join(lines).encode()
+    if len(parts) > limits.parts or len(index) > limits.part_bytes:
+        raise TooManyPartsError(f"{len(parts)} parts do not fit into one index of {len(index)} bytes")
+    beside = directory / (INDEX + UNFINISHED)
+    try:
         with beside.open("wb") as file:
             file.write(index)
             file.flush()
             os.fsync(file.fileno())
-        beside.replace(self._directory / INDEX)
-        return [*(name for name, _ in parts), INDEX]
+        beside.replace(directory / INDEX)
+    except OSError:
+        beside.unlink(missing_ok=True)
+        raise
+    return [*(name for name, _ in parts), INDEX]
 
 
 def is_language(code: str) -> bool:
