@@ -7,53 +7,25 @@ exactly those.
 
 The search is Wing and Gong's, done just in time (Lowe, "Testing for linearizability", 2017): answers are gone
 through in order of time, with the set of all configurations that explain what has been answered so far. A
-configuration is an item and the calls already in it that are not answered yet.
+configuration is an item and the calls already in it that are not answered yet. Of the calls that never will
+be, only those are tried that can lead to the answer (`tests.chaos.open_calls`).
 """
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lock.model import LockItem
-from lock.rules import apply
 from tests.chaos.history import decode_event
+from tests.chaos.open_calls import Call, OpenCalls
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from lock.events import Event
     from tests.chaos.history import Histories
-
-
-@dataclass(frozen=True)
-class Call:
-    """One request. `event` None: a consistent read. `answered` None: nobody knows whether it happened."""
-
-    name: str
-    key: str
-    event: Event | None
-    sent: int
-    answered: int | None = None
-    accepted: bool = True
-    item: LockItem | None = None
-
-    def effect(self, item: LockItem | None) -> tuple[LockItem | None, bool]:
-        """The item after it, and whether that agrees with its answer, if there was one."""
-        if self.event is None:
-            return item, self.answered is None or self.item == item
-        reply = apply(item, self.event, key=self.key)
-        after = reply.item if reply.accepted else item
-        agrees = self.answered is None or (self.accepted, self.item) == (reply.accepted, reply.item)
-        return after, agrees
-
-    def __str__(self) -> str:
-        what = "read" if self.event is None else type(self.event).__name__
-        owner = getattr(self.event, "owner", None) or getattr(
-            getattr(self.event, "holder", None), "owner", "?"
-        )
-        answer = "no answer" if self.answered is None else "accepted" if self.accepted else "refused"
-        return f"{what} by {owner} ({answer}; call {self.name})"
+    from tests.chaos.open_calls import Way
 
 
 @dataclass(frozen=True)
@@ -68,7 +40,43 @@ class Verdict:
     stories: tuple[str, ...] = ()
 
 
-Configuration = tuple[LockItem | None, frozenset[str]]
+class Configuration(NamedTuple):
+    """One explanation of what has been answered so far.
+
+    Attributes:
+        item: what the lock is by now.
+        due: the calls that have happened although their answers are still to come.
+        spent: the calls that have happened although they will never be answered.
+    """
+
+    item: LockItem | None
+    due: frozenset[str]
+    spent: frozenset[str]
+
+
+class Kept:
+    """Configurations without those that can do nothing that another cannot.
+
+    Of two that agree in the item and in the calls that are due, the one that has spent fewer of the calls
+    without an answer can do all that the other can.
+    """
+
+    def __init__(self) -> None:
+        self._spent: dict[tuple[LockItem | None, frozenset[str]], list[frozenset[str]]] = {}
+
+    def __iter__(self) -> Iterator[Configuration]:
+        for (item, due), all_spent in self._spent.items():
+            for spent in all_spent:
+                yield Configuration(item, due, spent)
+
+    def add(self, configuration: Configuration) -> bool:
+        """False if one that is here can do all that it can."""
+        item, due, spent = configuration
+        others = self._spent.setdefault((item, due), [])
+        if any(other <= spent for other in others):
+            return False
+        others[:] = [*(other for other in others if not spent <= other), spent]
+        return True
 
 
 def calls_of(histories: Histories) -> dict[str, list[Call]]:
@@ -96,68 +104,75 @@ def check(key: str, calls: Iterable[Call]) -> Verdict:
         + [(call.answered, 1, call) for call in listed if call.answered is not None],
         key=lambda moment: moment[:2],
     )
-    open_calls: dict[str, Call] = {}
-    configurations: set[Configuration] = {(None, frozenset())}
+    open_calls = OpenCalls()
+    configurations = {Configuration(None, frozenset(), frozenset())}
     largest = 1
     for _, answered, call in moments:
         if not answered:
-            open_calls[call.name] = call
+            open_calls.add(call)
             continue
         before = configurations
-        configurations = _fewest(
-            (found for configuration in before for found in _including(call, configuration, open_calls)),
-            open_calls,
-        )
-        del open_calls[call.name]
+        kept = Kept()
+        for configuration in before:
+            for found in _including(call, configuration, open_calls):
+                kept.add(found)
+        configurations = set(kept)
+        open_calls.remove(call.name)
         largest = max(largest, len(configurations))
         if not configurations:
             unknown = sum(c.answered is None for c in listed)
             return Verdict(key, len(listed), unknown, largest, call, tuple(_stories(before, open_calls)))
+        configurations = _without_the_certain(configurations, open_calls)
     return Verdict(key, len(listed), sum(c.answered is None for c in listed), largest)
 
 
-def _including(
-    call: Call, configuration: Configuration, open_calls: dict[str, Call]
-) -> Iterator[Configuration]:
+def _including(call: Call, configuration: Configuration, open_calls: OpenCalls) -> Iterator[Configuration]:
     """All configurations in which the call has happened, by way of any other open calls before it."""
-    seen: set[Configuration] = set()
-    pending = [configuration]
+    if call.name in configuration.due:
+        yield configuration._replace(due=configuration.due - {call.name})
+        return
+    way = open_calls.way_to(call.item)
+    if not way.leads_from(configuration.item):
+        return
+    kept = Kept()
+    pending = deque([configuration])  # in order of what they have spent: the others are not kept
     while pending:
-        item, done = pending.pop()
-        if call.name in done:
-            yield item, done - {call.name}
-            continue
-        for other in open_calls.values():
-            if other.name in done:
-                continue
-            after, agrees = other.effect(item)
-            # A call without an answer that changes nothing may as well not have happened.
-            if not agrees or (other.answered is None and after == item):
-                continue
-            reached = (after, done | {other.name})
-            if reached not in seen:
-                seen.add(reached)
+        for reached in _one_further(pending.popleft(), way):
+            if call.name in reached.due:
+                yield reached._replace(due=reached.due - {call.name})
+            elif way.leads_from(reached.item) and kept.add(reached):
                 pending.append(reached)
 
 
-def _fewest(configurations: Iterable[Configuration], open_calls: dict[str, Call]) -> set[Configuration]:
-    """Without those that can do nothing that another cannot.
+def _one_further(configuration: Configuration, way: Way) -> Iterator[Configuration]:
+    """What one more call makes of a configuration."""
+    item, due, spent = configuration
+    for call in way.calls_at(item):
+        if call.name in due or call.name in spent:
+            continue
+        after, agrees = call.effect(item)
+        # A call without an answer that changes nothing may as well not have happened.
+        if not agrees or (call.answered is None and after == item):
+            continue
+        assert item is None or (after is not None and after.fence >= item.fence), "a way goes by that"
+        if call.answered is None:
+            yield Configuration(after, due, spent | {call.name})
+        else:
+            yield Configuration(after, due | {call.name}, spent)
 
-    Of two that agree in the item and in the calls whose answers are still to come, the one that has used
-    fewer of the calls that will never be answered can do all that the other can.
-    """
-    kept: dict[tuple[LockItem | None, frozenset[str]], list[frozenset[str]]] = {}
-    for item, done in configurations:
-        due = frozenset(name for name in done if open_calls[name].answered is not None)
-        maybe = done - due
-        others = kept.setdefault((item, due), [])
-        if not any(other <= maybe for other in others):
-            kept[item, due] = [*(other for other in others if not maybe <= other), maybe]
-    return {(item, due | maybe) for (item, due), all_maybe in kept.items() for maybe in all_maybe}
+
+def _without_the_certain(configurations: set[Configuration], open_calls: OpenCalls) -> set[Configuration]:
+    """A call that has happened in every explanation is open no more."""
+    certain = frozenset.intersection(*(configuration.spent for configuration in configurations))
+    if not certain:
+        return configurations
+    for name in certain:
+        open_calls.remove(name)
+    return {Configuration(item, due, spent - certain) for item, due, spent in configurations}
 
 
-def _stories(configurations: Iterable[Configuration], open_calls: dict[str, Call]) -> Iterator[str]:
-    for item, _ in configurations:
+def _stories(configurations: Iterable[Configuration], open_calls: Iterable[Call]) -> Iterator[str]:
+    for item, _, _ in configurations:
         holder = item.holder.owner if item and item.holder else "nobody"
         yield f"held by {holder}, fence {item.fence if item else None}"
-    yield from (f"under way: {call}" for call in open_calls.values())
+    yield from (f"under way: {call}" for call in open_calls)

@@ -12,7 +12,8 @@ from lock.events import Acquire, Event, Release, TakeOver
 from lock.rules import apply
 from tests.chaos import checks
 from tests.chaos.history import Histories, History, decode_event, encode_event
-from tests.chaos.linearizability import Call, calls_of, check
+from tests.chaos.linearizability import calls_of, check
+from tests.chaos.open_calls import Call
 
 SECOND = 1_000_000_000
 
