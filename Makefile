@@ -44,7 +44,7 @@ nights: $(STAMP) ## play ten thousand random nights in virtual time (NIGHTS="--c
 	@$(BIN)/python -m tests.simulation.nights $(or $(NIGHTS),--count 10000)
 
 chaos: $(STAMP) ## let many processes fight for locks while they are killed, stopped and cut off (CHAOS="--seconds 40 --seed 7")
-	@$(BIN)/python -m tests.chaos.run $(or $(CHAOS),--seconds 100 --workers 3)
+	@$(BIN)/python -m tests.chaos.run $(or $(CHAOS),--seconds 300 --workers 3)
 
 clean: ## remove the environment, caches and the local AWS's state
 	rm -rf $(VENV) .nightlatch .cache .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache dist

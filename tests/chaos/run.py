@@ -1,6 +1,6 @@
 """Chaos: processes take locks while they are killed, put to sleep, cut off; then the histories are checked.
 
-    python -m tests.chaos.run --seconds 100                     # starts a local AWS and a PostgreSQL
+    python -m tests.chaos.run --seconds 300                     # starts a local AWS and a PostgreSQL
     python -m tests.chaos.run --endpoint http://127.0.0.1:4566  # any other DynamoDB and S3
     python -m tests.chaos.run --break unconditional-release     # a broken lock: must be found out
 
