@@ -178,6 +178,19 @@ def test_the_fraction_of_a_second_is_cut_off_and_not_rounded(server: Postgres, t
     assert part.count(b"<lastmod>2026-11-01T06:30:59+00:00</lastmod>") == 285
 
 
+def test_a_database_in_another_encoding_gives_the_same_bytes(server: Postgres, tmp_path: Path) -> None:
+    name = uuid.uuid4().hex
+    with psycopg.connect(server.url, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE \"{name}\" TEMPLATE template0 ENCODING 'EUC_JP' LOCALE 'C'")
+    rows = [(1, f"{SITE}記事", ["https://img.example.com/絵.png"], None, TIME, None)]
+
+    _, files = both_ways(table(server, rows, database=f"{server.url.rpartition('/')[0]}/{name}"), tmp_path)
+
+    [part] = [unpack(body) for name, body in files.items() if name.startswith("sitemap-")]
+    assert b"<loc>https://www.example.com/%E8%A8%98%E4%BA%8B</loc>" in part
+    assert b"<image:loc>https://img.example.com/%E7%B5%B5.png</image:loc>" in part
+
+
 @pytest.mark.parametrize("odd", ["\x01", "\x02", "\x03", "\x04", "\x05", "\x04https://img.example.com/a\x05"])
 @pytest.mark.parametrize("where", ["page", "picture", "both"])
 def test_our_own_marks_in_an_address_break_no_entry(

@@ -213,11 +213,14 @@ class DirectorySite:
 
     def _replace(self, name: str, body: bytes) -> None:
         beside = self._directory / f".{name}.tmp"
-        with beside.open("wb") as file:
-            file.write(body)
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(self._directory / name)
+        try:
+            with beside.open("wb") as file:
+                file.write(body)
+                file.flush()
+                os.fsync(file.fileno())
+            beside.replace(self._directory / name)
+        finally:
+            beside.unlink(missing_ok=True)
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:

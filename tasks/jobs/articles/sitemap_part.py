@@ -181,6 +181,8 @@ class Parts:
         part = self._part
         if part is None:
             return
+        if self._finishing:
+            self._finishing[-1][0].result()  # at most one part behind, and a full disk is told soon
         start = f"{self._kind}-{len(self._finishing) + 1:05d}-"
         finishing = part.close(self._foot, lambda digest: self._directory / f"{start}{digest}.xml.gz")
         self._finishing.append((finishing, part.newest))

@@ -178,6 +178,8 @@ def open_source(engine: Engine, sql: str = "") -> Iterator[Source]:
             # Times without a zone are UTC, and PostgreSQL writes all of them so.
             connection.exec_driver_sql("SET TIME ZONE 'UTC'")
             connection.exec_driver_sql("SET datestyle = 'ISO'")
+            if engine.dialect.driver == "psycopg":
+                connection.exec_driver_sql("SET client_encoding = 'UTF8'")  # COPY's bytes are read as they are
         yield Source(connection, articles_query(sql))
 
 
