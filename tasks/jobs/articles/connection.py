@@ -5,9 +5,9 @@ much of it is wanted, when it is over, and what it means that the other side han
 """
 
 import asyncio
+import codecs
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import Any, Final, Protocol
 
 from httptools import HttpParserCallbackError, HttpParserError, HttpParserUpgrade, HttpResponseParser
@@ -24,6 +24,7 @@ _WANTED: Final = frozenset(
 )
 _LONGEST_NAME: Final = max(map(len, _WANTED))
 _SPELLINGS_KEPT: Final = 1024
+_ELSE_LATIN: Final = "nightlatch-else-latin-1"
 _OK, _REDIRECTION = 200, 300
 
 
@@ -95,7 +96,7 @@ class Connection(asyncio.Protocol):
         self._status = 0
         self._wanted: dict[str, str] = {}
         self._pieces: list[bytes] = []
-        self._tail = bytearray()
+        self._tail: bytearray | None = None
         self._length = 0
         self._most = LONG_TAIL
         self._besides = 0  # bytes that came with nothing of the body among them
@@ -215,9 +216,9 @@ class Connection(asyncio.Protocol):
             return
         self._status = status
         for name, value in headers.items():
-            known = _wanted(name) if len(name) <= _LONGEST_NAME else None
-            if known is not None:
-                wanted[known] = _text(value)
+            known = _NAMES[name]
+            if known:
+                wanted[known] = value.decode("utf-8", _ELSE_LATIN).rstrip()
         if self.exchange is not None and self.exchange.ask.tail:
             # Everything, where two ranges were asked for, is not worth reading.
             length = wanted.get("content-length", "")
@@ -234,7 +235,10 @@ class Connection(asyncio.Protocol):
         if before <= LONG_TAIL:
             self._pieces.append(data)
         if self._length > LONG_TAIL:
-            self._tail += data if self._tail else b"".join(self._pieces)
+            if self._tail is None:
+                self._tail = bytearray().join(self._pieces)
+            else:
+                self._tail += data
             if len(self._tail) > 4 * LONG_TAIL:
                 del self._tail[:-LONG_TAIL]
             self._cut = self._length > self._most
@@ -246,15 +250,23 @@ class Connection(asyncio.Protocol):
             self._keep = self._parser.should_keep_alive()
 
 
-@lru_cache(_SPELLINGS_KEPT)
-def _wanted(name: bytes) -> str | None:
-    """The name of a header that is wanted, in lower case."""
-    lower = name.decode("latin-1").lower()
-    return lower if lower in _WANTED else None
+class _Names(dict[bytes, str]):
+    """The names of headers that are wanted, in lower case, by how they are written; "" for others."""
+
+    def __missing__(self, name: bytes) -> str:
+        lower = name.decode("latin-1").lower()
+        known = lower if lower in _WANTED else ""
+        if len(name) <= _LONGEST_NAME and len(self) < _SPELLINGS_KEPT:
+            self[name] = known
+        return known
 
 
-def _text(value: bytes) -> str:
-    try:
-        return value.decode("utf-8").rstrip()
-    except UnicodeDecodeError:
-        return value.decode("latin-1").rstrip()
+_NAMES: Final = _Names()
+
+
+def _as_latin(error: UnicodeError) -> tuple[str, int]:
+    assert isinstance(error, UnicodeDecodeError)  # noqa: S101  (it is about decoding only)
+    return error.object[error.start : error.end].decode("latin-1"), error.end
+
+
+codecs.register_error(_ELSE_LATIN, _as_latin)

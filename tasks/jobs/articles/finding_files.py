@@ -5,7 +5,7 @@ import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import orjson
 
@@ -68,5 +68,8 @@ class FindingFiles:
         self._batch.clear()
 
 
+_MEMBERS: Final = ("url", "checked", *Finding._fields)
+
+
 def _line(url: str, finding: Finding) -> bytes:
-    return orjson.dumps({"url": url, "checked": int(time.time()), **finding.members()})
+    return orjson.dumps(dict(zip(_MEMBERS, (url, int(time.time()), *finding), strict=True)))

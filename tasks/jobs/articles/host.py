@@ -120,9 +120,10 @@ class Host:
     def succeeded(self, now: float) -> None:
         """The host answered something, good or bad."""
         self._last_success = now
-        self._failing.clear()
-        self._trials = 0
-        self._open = False
+        if self._failing or self._open:
+            self._failing.clear()
+            self._trials = 0
+            self._open = False
         if self._limit < self._most:
             self._limit = min(self._most, self._limit + 1 / max(1.0, self._limit))
         if self._rate and self._rate != self._given_rate:

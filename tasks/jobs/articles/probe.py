@@ -6,7 +6,7 @@ for too. A server that ignores the range sends everything, and everything is cou
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, NamedTuple
 
@@ -74,7 +74,7 @@ class Answer:
     """
 
     status: int = 0
-    headers: dict[str, str] | None = None
+    headers: dict[str, str] = field(default_factory=dict)
     head: bytes = b""
     tail: bytes = b""
     length: int = 0
@@ -84,7 +84,7 @@ class Answer:
 
     def header(self, name: str) -> str:
         """A header's value or ""."""
-        return (self.headers or {}).get(name, "")
+        return self.headers.get(name, "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +118,7 @@ _BUSY: Final = {408, 425, 429, 500, 502, 503, 504}
 _CONTENT_RANGE: Final = re.compile(r"bytes\s+(\d+)-(\d+)/(\d+)\Z", re.IGNORECASE)
 _PARTIAL, _REDIRECTION, _CLIENT_ERROR, _RANGE_NOT_SATISFIABLE, _TOO_MANY = 206, 300, 400, 416, 429
 _SERVER_ERROR: Final = 500
+_NOWHERE: Final[frozenset[str]] = frozenset()
 
 
 class Probe:
@@ -154,7 +155,7 @@ class Probe:
         self._known = known
         self._patience = patience or Patience()
         self._at = url
-        self._visited: set[str] = set()
+        self._visited: frozenset[str] = _NOWHERE
         self._failures = 0
         self._ranges = True
         self._kind = ""
@@ -241,11 +242,9 @@ class Probe:
             return self._found(Verdict.BAD_URL, answer, "a redirect without an address")
         if target.problem:
             return self._found(Verdict.BAD_URL, answer, f"redirected to {target.url}: {target.problem}")
-        if not self._visited:
-            self._visited.add(self.url)
+        self._visited |= {self._at}
         if target.url in self._visited or len(self._visited) > MOST_REDIRECTS:
             return self._found(Verdict.REDIRECT_LOOP, answer, f"after {len(self._visited)} addresses")
-        self._visited.add(target.url)
         self._at = target.url
         return self._first_ask()
 

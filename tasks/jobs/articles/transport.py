@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -45,7 +44,7 @@ class Transport:
         )
         self._places: dict[str, Place] = {}
         self._busy: dict[Exchange, None] = {}  # in the order in which they began
-        self._idle: OrderedDict[Connection, None] = OrderedDict()  # the longest idle first
+        self._idle: dict[Connection, None] = {}  # the longest idle first
         self._finished: list[tuple[Any, float, Answer]] = []
         self._running = False
         self._error: BaseException | None = None
