@@ -54,20 +54,27 @@ def test_both_readmes_show_the_same_commands_pictures_and_links() -> None:
     assert skeleton(english) == skeleton(japanese)
 
 
+def jobs_files(path: Path) -> list[Any]:
+    """The examples of a whole jobs.yaml in a document."""
+    return [found for body in blocks(path, "yaml") if "jobs" in (found := YAML().load(body))]
+
+
 @pytest.mark.parametrize(
-    "document", ["README.md", "README.ja.md", "docs/jobs-yaml.md"], ids=lambda name: Path(name).name
+    "document",
+    [document for document in DOCUMENTS if jobs_files(document)],
+    ids=lambda path: str(path.relative_to(ROOT)),
 )
-def test_the_jobs_in_a_document_are_valid(document: str, tmp_path: Path) -> None:
+def test_the_jobs_in_a_document_are_valid(document: Path, tmp_path: Path) -> None:
     yaml = YAML()
     shipped: Any = yaml.load((ROOT / "jobs.yaml").read_text())
-    [example] = [found for body in blocks(ROOT / document, "yaml") if "jobs" in (found := yaml.load(body))]
-    shipped["jobs"] = example["jobs"]
-    with (tmp_path / "jobs.yaml").open("w") as out:
-        yaml.dump(shipped, out)
+    for example in jobs_files(document):
+        shipped["jobs"] = example["jobs"]
+        with (tmp_path / "jobs.yaml").open("w") as out:
+            yaml.dump(shipped, out)
 
-    catalog = load_catalog(tmp_path / "jobs.yaml", "prod")
+        catalog = load_catalog(tmp_path / "jobs.yaml", "prod")
 
-    assert list(catalog.jobs) == list(example["jobs"])
+        assert list(catalog.jobs) == list(example["jobs"])
 
 
 @pytest.mark.slow
