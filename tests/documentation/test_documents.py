@@ -92,3 +92,35 @@ def test_every_command_in_the_documents_exists() -> None:
     for command in words:
         done = subprocess.run([NIGHTLATCH, *command, "--help"], capture_output=True, text=True, check=False)
         assert done.returncode == 0, (command, done.stderr)
+
+
+def jobs_as_shown() -> set[tuple[frozenset[str], str]]:
+    """(programs, option) of every job that a document starts, by hand or as a run with parameters."""
+    shipped: Any = YAML().load((ROOT / "jobs.yaml").read_text())["jobs"]
+    found = set()
+    for document in DOCUMENTS:
+        for _, body in BLOCK.findall(document.read_text()):
+            for line in body.splitlines():
+                if by_hand := re.search(r"python -m tasks run ([a-z-]+)(.*)", line):
+                    programs = frozenset({by_hand[1]})
+                    found |= {(programs, option) for option in re.findall(r" --([a-z-]+)", by_hand[2])}
+                if run := re.search(r"nightlatch run ([a-z-]+)(.*)", line):
+                    # A step takes those that it has, and leaves the others alone.
+                    programs = frozenset(
+                        step["command"][0] for step in shipped.get(run[1], {"steps": ()})["steps"]
+                    )
+                    found |= {(programs, name) for name in re.findall(r" -p ([a-z-]+)=", run[2])}
+    return found
+
+
+@pytest.mark.slow
+def test_every_option_of_a_job_in_the_documents_exists() -> None:
+    shown = jobs_as_shown()
+    assert len(shown) > 10
+    known: dict[str, set[str]] = {}
+    for program in frozenset.union(*(programs for programs, _ in shown)):
+        command = [sys.executable, "-m", "tasks", "run", program, "--help"]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+        known[program] = set(re.findall(r"--([a-z-]+)", done.stdout))
+    for programs, option in shown:
+        assert any(option in known[program] for program in programs), (programs, option)

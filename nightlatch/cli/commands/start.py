@@ -67,7 +67,7 @@ DryRunFlag = Annotated[bool, typer.Option("--dry-run", help="Show the request to
     panel=tree.DAILY,
     examples=[
         "nightlatch run nightly-articles --watch",
-        "nightlatch run nightly-articles -p since=2026-11-01 --reason 'backfill after the outage' --wait",
+        "nightlatch run nightly-articles -p fresh-for=0 --reason 'the image host was rebuilt' --wait",
         "nightlatch run nightly-articles --on-conflict wait --wait-lock 2h --logs",
         "nightlatch run nightly-articles --request-id ci-4711 --wait --timeout 30m --fail-on-skip",
     ],
