@@ -7,6 +7,7 @@ from lock.model import Holder
 from lock.rules import apply
 from statemachine.interpreter import Behaviour as Engine
 from tests.simulation.world.ecs import FOREVER, Behaviour
+from tests.simulation.world.executions import Execution
 from tests.simulation.world.faults import Planned
 from tests.simulation.world.simulation import World, simulate
 from tests.support.definitions import step
@@ -279,16 +280,22 @@ def test_a_holder_nobody_can_ask_for_is_dead_only_after_its_lease() -> None:
     simulate(story, faults=Planned(event_at=[]))
 
 
+async def two_behind_one(world: World) -> tuple[Execution, Execution, Execution]:
+    """One that works for ever, and two that wait for it, in this order."""
+    world.add_job(on_conflict="wait")
+    world.behaviours = [Behaviour(work_seconds=FOREVER)]
+    first = world.start("a")
+    await working(world, "a")
+    head = world.start("b")
+    await world.until(lambda: len(world.locks.items["articles"].waiting) == 1)
+    second = world.start("c")
+    await world.until(lambda: len(world.locks.items["articles"].waiting) == 2)
+    return first, head, second
+
+
 def test_the_head_of_the_line_takes_over_from_a_dead_holder() -> None:
     async def story(world: World) -> None:
-        world.add_job(on_conflict="wait")
-        world.behaviours = [Behaviour(work_seconds=FOREVER)]
-        first = world.start("a")
-        await working(world, "a")
-        head = world.start("b")
-        await world.until(lambda: len(world.locks.items["articles"].waiting) == 1)
-        second = world.start("c")
-        await world.until(lambda: len(world.locks.items["articles"].waiting) == 2)
+        first, head, second = await two_behind_one(world)
         world.executions.stop(first.arn)
         skipper = await world.run("d", on_conflict="skip")
         assert skipper.output["outcome"] == "skipped"
@@ -303,14 +310,7 @@ def test_the_head_of_the_line_takes_over_from_a_dead_holder() -> None:
 
 def test_a_dead_head_does_not_hold_up_the_line() -> None:
     async def story(world: World) -> None:
-        world.add_job(on_conflict="wait")
-        world.behaviours = [Behaviour(work_seconds=FOREVER)]
-        first = world.start("a")
-        await working(world, "a")
-        head = world.start("b")
-        await world.until(lambda: len(world.locks.items["articles"].waiting) == 1)
-        second = world.start("c")
-        await world.until(lambda: len(world.locks.items["articles"].waiting) == 2)
+        first, head, second = await two_behind_one(world)
         world.executions.stop(head.arn)
         await head.ended.wait()
         world.executions.stop(first.arn)
