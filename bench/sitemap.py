@@ -131,8 +131,8 @@ def measure_database(pages: int, scratch: Path, report: Report) -> None:
     report.add("from_postgres_share_of_drain", median_ratio(drain, sitemap), (">=", 0.6))
     report.add("from_postgres_peak_megabytes", max(it["megabytes"] for it in found["sitemap"]))
     report.note(
-        "from PostgreSQL: connect, one snapshot, count, copy, news, packed parts, index; in one process,"
-        " server and job on this machine"
+        "from PostgreSQL: connect, one snapshot, copy with the news, packed parts, index; one process"
+        " with a thread that packs, server and job on this machine; imports are measured on neither side"
     )
 
 

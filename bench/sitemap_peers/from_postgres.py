@@ -40,7 +40,7 @@ def refresh() -> int:
     engine = open_database(sys.argv[1])
     output = Path(sys.argv[2])
     stop = StopRequest()
-    with open_source(engine) as source, SitemapWriter(output, SITE) as writer:
+    with open_source(engine) as source, SitemapWriter(output, SITE, beside=True) as writer:
         written = write_rows(
             source,
             Listing(writer, SITE, "Bench", "en"),

@@ -7,12 +7,14 @@ import hashlib
 import os
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Final
+from typing import IO, Any, Final, TypeVar
 
 from isal import isal_zlib
+
+T = TypeVar("T")
 
 # Entries are joined and packed so many at a time.
 _AT_ONCE: Final = 256
@@ -47,13 +49,22 @@ class EntryTooLargeError(Exception):
     """One page alone would be larger than a part may be."""
 
 
+class _Here(Executor):
+    """Does at once what others do in a thread."""
+
+    def submit(self, work: Callable[..., T], /, *arguments: Any, **named: Any) -> Future[T]:
+        done: Future[T] = Future()
+        done.set_result(work(*arguments, **named))
+        return done
+
+
 class _Part:
     """The part that is being written, under a name beside its final one.
 
-    Packing, hashing and writing is done in `thread`, which need not hold the interpreter's lock for it.
+    Packing, hashing and writing is done in `thread`, which needs the interpreter's lock for little of it.
     """
 
-    def __init__(self, path: Path, head: bytes, thread: ThreadPoolExecutor) -> None:
+    def __init__(self, path: Path, head: bytes, thread: Executor) -> None:
         self.path = path
         self.urls = 0
         self.size = 0
@@ -87,7 +98,8 @@ class _Part:
             self._packing.popleft().result()
 
     def _put(self, texts: list[bytes]) -> None:
-        self._write(b"".join(map(self._pack.compress, texts)))
+        # One text: each call that lets go of the interpreter's lock has to wait until it gets it back.
+        self._write(self._pack.compress(b"".join(texts)))
 
     def _finish(self, packing: list[Future[None]], final: Callable[[str], Path]) -> str:
         for done in packing:
@@ -109,11 +121,20 @@ class _Part:
 class Parts:
     """Writes the parts of one kind into `directory`: ``{kind}-00001-{hash}.xml.gz`` and so on.
 
-    `head` and `foot` surround the entries of each; `most_urls` may be in one.
+    `head` and `foot` surround the entries of each; `most_urls` may be in one. `beside`: pack in a thread,
+    while the caller makes the next entries.
     """
 
     def __init__(
-        self, directory: Path, kind: str, head: str, foot: str, *, most_urls: int, limits: Limits
+        self,
+        directory: Path,
+        kind: str,
+        head: str,
+        foot: str,
+        *,
+        most_urls: int,
+        limits: Limits,
+        beside: bool = False,
     ) -> None:
         self._directory = directory
         self._kind = kind
@@ -125,7 +146,7 @@ class Parts:
         self._part: _Part | None = None
         self._closed = 0
         # One thread, so everything is done in the order in which it is handed over.
-        self._thread = ThreadPoolExecutor(1)
+        self._thread: Executor = ThreadPoolExecutor(1) if beside else _Here()
         self._finishing: list[tuple[Future[str], str]] = []
         self._entries: list[str] = []
         self._times: list[str] = []

@@ -49,7 +49,7 @@ def job(stop: StopRequest) -> int:
         site = _site(options.site, source)
         base = options.sitemap_base or site
         try:
-            with SitemapWriter(output, base) as writer:
+            with SitemapWriter(output, base, beside=True) as writer:
                 written = write_rows(
                     source,
                     Listing(writer, site, options.publication, options.language),

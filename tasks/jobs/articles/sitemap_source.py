@@ -179,7 +179,7 @@ def open_source(engine: Engine, sql: str = "") -> Iterator[Source]:
             connection.exec_driver_sql("SET TIME ZONE 'UTC'")
             connection.exec_driver_sql("SET datestyle = 'ISO'")
             if engine.dialect.driver == "psycopg":
-                connection.exec_driver_sql("SET client_encoding = 'UTF8'")  # COPY's bytes are read as they are
+                connection.exec_driver_sql("SET client_encoding = 'UTF8'")  # COPY's bytes are ours to read
         yield Source(connection, articles_query(sql))
 
 

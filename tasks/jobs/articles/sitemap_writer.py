@@ -56,18 +56,19 @@ class SitemapWriter:
     """Writes parts into `directory` as pages come, and the index at the end.
 
     `base_url` is where the directory will be on the site. The same pages give the same bytes and names.
+    `beside`: pack in a thread, which pays where pages come faster than one processor makes parts of them.
     """
 
-    def __init__(self, directory: Path, base_url: str, limits: Limits | None = None) -> None:
+    def __init__(
+        self, directory: Path, base_url: str, limits: Limits | None = None, *, beside: bool = False
+    ) -> None:
         self._directory = directory
         self._base_url = base_url
-        self.limits = limits or Limits()
+        self.limits = most = limits or Limits()
         self.pages = Parts(
-            directory, "sitemap", _PAGES_HEAD, _FOOT, most_urls=self.limits.urls, limits=self.limits
+            directory, "sitemap", _PAGES_HEAD, _FOOT, most_urls=most.urls, limits=most, beside=beside
         )
-        self._news = Parts(
-            directory, "news", _NEWS_HEAD, _FOOT, most_urls=self.limits.news, limits=self.limits
-        )
+        self._news = Parts(directory, "news", _NEWS_HEAD, _FOOT, most_urls=most.news, limits=most)
         self._most_images = self.limits.images
         self.images = 0
         self.videos = 0
