@@ -101,9 +101,13 @@ def server(*answers: bytes, tls: ssl.SSLContext | None = None, host: str = "127.
 
 def ask(transport: Transport, *asks: Ask) -> list[Answer]:
     """The answers to requests made one after another."""
-    found: list[Answer] = []
-    for one in asks:
-        transport.start(one, None)
-        while transport.active:
-            found += [answer for _, _, answer in transport.wait(0.2)]
-    return found
+
+    async def one_after_another() -> list[Answer]:
+        found: list[Answer] = []
+        for one in asks:
+            transport.start(one, None)
+            while transport.active:
+                found += [answer for _, _, answer in await transport.wait(0.2)]
+        return found
+
+    return transport.run(one_after_another())

@@ -1,9 +1,10 @@
 """Hosts in virtual time for the picture check: a clock that waiting moves, and what each host does."""
 
+import asyncio
 import heapq
 import itertools
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -73,16 +74,18 @@ class SimulatedHosts:
         heapq.heappush(self._coming, (self.now + takes, next(self._sequence), host, tag, self.now, answer))
         self.most_at_once = max(self.most_at_once, self.active)
 
-    def wait(self, seconds: float) -> Iterator[tuple[Any, float, Answer]]:
+    async def wait(self, seconds: float) -> list[tuple[Any, float, Answer]]:
         until = self.now + seconds
         if not self._coming or self._coming[0][0] > until:
             self.now = until
-            return
+            return []
+        answers = []
         self.now = max(self.now, self._coming[0][0])
         while self._coming and self._coming[0][0] <= self.now:
             _, _, host, tag, asked_at, answer = heapq.heappop(self._coming)
             self.seen[host].active -= 1
-            yield tag, asked_at, answer
+            answers.append((tag, asked_at, answer))
+        return answers
 
     # -- the check
 
@@ -94,6 +97,13 @@ class SimulatedHosts:
         stop: Callable[[], bool] = lambda: False,
     ) -> dict[str, Counter[str]]:
         """Check everything; how many findings of which verdict each host got."""
+        counted: dict[str, Counter[str]] = {}
+
+        def found(url: str, finding: Finding) -> None:
+            host = host_of(url)
+            counted.setdefault(host, Counter())[finding.verdict.value] += 1
+            self.finished[host] = self.now
+
         checker = Checker(
             self,
             self,
@@ -101,11 +111,8 @@ class SimulatedHosts:
             politeness=politeness or Politeness(),
             patience=patience or Patience(),
             stop=stop,
+            found=found,
             clock=lambda: self.now,
         )
-        found: dict[str, Counter[str]] = {}
-        for url, finding in checker.findings():
-            host = host_of(url)
-            found.setdefault(host, Counter())[finding.verdict.value] += 1
-            self.finished[host] = self.now
-        return found
+        asyncio.run(checker.check())
+        return counted

@@ -4,7 +4,7 @@ import heapq
 import itertools
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, Final, Protocol
 
 from tasks.jobs.articles.host import Host, Politeness
@@ -39,12 +39,12 @@ class Requests(Protocol):
     def start(self, ask: Ask, tag: object) -> None:
         """Begin one; its answer comes with `tag`."""
 
-    def wait(self, seconds: float) -> Iterator[tuple[Any, float, Answer]]:
-        """The answers of the next `seconds`, as (tag, when it was asked, answer)."""
+    async def wait(self, seconds: float) -> list[tuple[Any, float, Answer]]:
+        """The next answers, as (tag, when it was asked, answer); none if there are none within `seconds`."""
 
 
 class Checker:
-    """Yields a finding for each picture, until there is none left or `stop` says so."""
+    """Checks pictures until there is none left or `stop` says so; `found` is told of each (url, finding)."""
 
     def __init__(
         self,
@@ -55,6 +55,7 @@ class Checker:
         politeness: Politeness,
         patience: Patience,
         stop: Callable[[], bool],
+        found: Callable[[str, Finding], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._pictures = pictures
@@ -64,29 +65,27 @@ class Checker:
         self._politeness = politeness
         self._patience = patience
         self._stop = stop
+        self._found = found
         self._hosts: dict[str, Host] = {}
         self._ready: deque[Host] = deque()
         self._later: list[tuple[float, int, Probe, Ask]] = []
         self._paused: list[tuple[float, int, Host]] = []
         self._sequence = itertools.count()
 
-    def findings(self) -> Iterator[tuple[str, Finding]]:
-        """Check everything; yields (url, finding) as they become known."""
+    async def check(self) -> None:
+        """Check everything."""
         for name in self._pictures.hosts():
             self._offer(self._host(name))
         while not self._stop():
-            yield from self._start_what_may()
+            self._start_what_may()
             if not self._requests.active and not self._ready and not self._later and not self._paused:
                 return
-            for tag, asked_at, answer in self._requests.wait(self._seconds_to_wait()):
-                probe, host = tag
-                finding = self._take(probe, host, asked_at, answer)
-                if finding is not None:
-                    yield probe.url, finding
+            for (probe, host), asked_at, answer in await self._requests.wait(self._seconds_to_wait()):
+                self._take(probe, host, asked_at, answer)
 
     # -- starting
 
-    def _start_what_may(self) -> Iterator[tuple[str, Finding]]:
+    def _start_what_may(self) -> None:
         now = self._clock()
         while self._later and self._later[0][0] <= now:
             _, _, probe, ask = heapq.heappop(self._later)
@@ -102,7 +101,7 @@ class Checker:
             host = self._ready.popleft()
             host.queued = False
             if host.given_up:
-                yield from self._give_up(host)
+                self._give_up(host)
                 continue
             if not host.may_start(now):
                 if now < host.may_start_at:
@@ -130,17 +129,17 @@ class Checker:
                 host.after_id = rows[-1][0]
         return host.waiting.popleft() if host.waiting else None
 
-    def _give_up(self, host: Host) -> Iterator[tuple[str, Finding]]:
+    def _give_up(self, host: Host) -> None:
         """One finding about the host, said of each of its pictures, without asking for them."""
         while (work := self._next_of(host)) is not None:
             detail = f"{host.name} did not answer any more ({host.last_trouble})"
-            yield work[0].url, Finding(Verdict.HOST_DOWN, detail=detail)
+            self._found(work[0].url, Finding(Verdict.HOST_DOWN, detail=detail))
             if self._stop():
                 return
 
     # -- taking answers
 
-    def _take(self, probe: Probe, host: Host, asked_at: float, answer: Answer) -> Finding | None:
+    def _take(self, probe: Probe, host: Host, asked_at: float, answer: Answer) -> None:
         now = self._clock()
         host.active -= 1
         if answer.trouble is None or answer.status:
@@ -155,12 +154,11 @@ class Checker:
             host.asked_for_less(now, wanted, asked_at)
         self._offer(host)
         if isinstance(outcome, Finding):
-            return outcome
-        if isinstance(outcome, Later):
+            self._found(probe.url, outcome)
+        elif isinstance(outcome, Later):
             heapq.heappush(self._later, (now + outcome.seconds, next(self._sequence), probe, outcome.ask))
         else:
             self._enqueue(probe, outcome)
-        return None
 
     def _enqueue(self, probe: Probe, ask: Ask) -> None:
         """A further request of a probe goes before new pictures, to the host it is for."""

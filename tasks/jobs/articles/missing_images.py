@@ -101,7 +101,7 @@ def _thumbnails(work: Work, means: Means, stop: Callable[[], bool]) -> dict[str,
     if not partly:
         return {}
     with means.transport() as transport:
-        return fetch_thumbnails(partly, transport, _THUMBNAIL_SECONDS, stop)
+        return transport.run(fetch_thumbnails(partly, transport, _THUMBNAIL_SECONDS, stop))
 
 
 def _stopped(request: StopRequest) -> int:

@@ -22,6 +22,7 @@ from tasks.jobs.articles.finding_files import FindingFiles
 from tasks.jobs.articles.host import Politeness
 from tasks.jobs.articles.probe import Patience
 from tasks.jobs.articles.transport import Timeouts, Transport
+from tasks.jobs.articles.verdicts import Finding
 from tasks.jobs.articles.work import Pending, Work
 from tasks.jobs.program import JobError, ProgressLines, StopRequest
 
@@ -67,7 +68,12 @@ class Means:
         return Transport(self.guard, self.timeouts, self.user_agent, self._most(share))
 
     def checker(
-        self, pending: Pending, transport: Transport, stop: Callable[[], bool], share: int
+        self,
+        pending: Pending,
+        transport: Transport,
+        stop: Callable[[], bool],
+        found: Callable[[str, Finding], None],
+        share: int,
     ) -> Checker:
         """A checker for one of `share` processes."""
         politeness = self.politeness
@@ -80,6 +86,7 @@ class Means:
             politeness=politeness,
             patience=self.patience,
             stop=stop,
+            found=found,
         )
 
     def processes(self, wanted: int, hosts: int) -> int:
@@ -102,16 +109,20 @@ def check(
     """Check what is left, making the findings safe in batches; tells how many were checked, now and then."""
     done = 0
     written = time.monotonic()
+
+    def note(url: str, finding: Finding) -> None:
+        nonlocal done, written
+        done += 1
+        full = files.add(url, finding) >= _BATCH
+        if full or (done & 15 == 0 and time.monotonic() - written >= _LOOK_SECONDS):
+            if full or time.monotonic() - written >= _BATCH_SECONDS:
+                files.write()
+                written = time.monotonic()
+            tell(done)
+
     with means.transport(share) as transport:
         try:
-            for url, finding in means.checker(pending, transport, stop, share).findings():
-                done += 1
-                full = files.add(url, finding) >= _BATCH
-                if full or (done & 15 == 0 and time.monotonic() - written >= _LOOK_SECONDS):
-                    if full or time.monotonic() - written >= _BATCH_SECONDS:
-                        files.write()
-                        written = time.monotonic()
-                    tell(done)
+            transport.run(means.checker(pending, transport, stop, note, share).check())
         finally:
             files.write()
     tell(done)

@@ -18,7 +18,7 @@ _AT_ONCE: Final = 8
 _TYPES: Final = {kind: f"image/{kind}" for kind in ("png", "jpeg", "gif", "webp", "avif", "bmp")}
 
 
-def fetch_thumbnails(
+async def fetch_thumbnails(
     pictures: Iterable[tuple[str, str]], transport: Transport, seconds: float, stop: Callable[[], bool]
 ) -> dict[str, str]:
     """The beginnings of `pictures` (url, where it was found) as data: URLs, by url.
@@ -34,7 +34,7 @@ def fetch_thumbnails(
         while waiting and transport.active < _AT_ONCE:
             url, place = waiting.pop()
             transport.start(Ask(place, 0, _BYTES - 1), url)
-        for url, _, answer in transport.wait(0.2):
+        for url, _, answer in await transport.wait(0.2):
             kind = _TYPES.get(identify(answer.head))
             if kind and 200 <= answer.status < 300:  # noqa: PLR2004  (success)
                 data = base64.b64encode(answer.head[:_BYTES]).decode("ascii")

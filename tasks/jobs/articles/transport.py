@@ -2,10 +2,10 @@
 
 import asyncio
 import time
-from collections.abc import Iterator
+from collections.abc import Coroutine
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Final, Self
+from typing import Any, Final, Self, TypeVar
 
 import uvloop
 
@@ -16,6 +16,7 @@ from tasks.jobs.articles.probe import Answer, Ask, Trouble
 
 _PORTS: Final = {"http": 80, "https": 443}
 _BEFORE_HOST: Final = len("https://")
+_Result = TypeVar("_Result")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +28,7 @@ class Timeouts:
 
 
 class Transport:
-    """Starts requests and yields answers. Use as a context manager.
+    """Starts requests and gives their answers. Use as a context manager.
 
     URLs are as `urls.resolve` makes them. At most `most` requests are made at once; twice as many connections
     may be open.
@@ -46,7 +47,7 @@ class Transport:
         self._busy: dict[Exchange, None] = {}  # in the order in which they began
         self._idle: dict[Connection, None] = {}  # the longest idle first
         self._finished: list[tuple[Any, float, Answer]] = []
-        self._running = False
+        self._waiting: asyncio.Future[None] | None = None
         self._error: BaseException | None = None
 
     def __enter__(self) -> Self:
@@ -85,23 +86,29 @@ class Transport:
         self._busy[exchange] = None
         self._send(exchange)
 
-    def wait(self, seconds: float) -> Iterator[tuple[Any, float, Answer]]:
-        """Let the requests go on, at most for `seconds`; yields (tag, when it was asked, answer)."""
-        loop = self._loop
+    def run(self, work: Coroutine[Any, Any, _Result]) -> _Result:
+        """Do what starts requests and waits for their answers."""
+        return self._loop.run_until_complete(work)
+
+    async def wait(self, seconds: float) -> list[tuple[Any, float, Answer]]:
+        """Let the requests go on, at most for `seconds`; the answers, as (tag, when it was asked, answer)."""
         seconds = min(seconds, self._expire())
         if seconds <= 0 or self._finished:
-            loop.call_soon(loop.stop)
-            loop.run_forever()
-        else:
-            self._running = True
-            timer = loop.call_later(seconds, loop.stop)
-            loop.run_forever()
+            await asyncio.sleep(0)
+        elif self._error is None:
+            self._waiting = self._loop.create_future()
+            timer = self._loop.call_later(seconds, self._wake)
+            await self._waiting
             timer.cancel()
-            self._running = False
         if self._error is not None:
             raise self._error
         finished, self._finished = self._finished, []
-        yield from finished
+        return finished
+
+    def _wake(self) -> None:
+        if self._waiting is not None and not self._waiting.done():
+            self._waiting.set_result(None)
+            self._waiting = None
 
     # -- requests
 
@@ -160,9 +167,8 @@ class Transport:
     def _finish(self, exchange: Exchange, answer: Answer) -> None:
         del self._busy[exchange]
         self._finished.append((exchange.tag, exchange.asked_at, answer))
-        if self._running:
-            self._running = False
-            self._loop.stop()  # after what has happened on other connections meanwhile
+        if self._waiting is not None:
+            self._wake()  # after what has happened on other connections meanwhile
 
     # -- told by connections
 
@@ -195,7 +201,7 @@ class Transport:
 
     def _fail(self, error: BaseException) -> None:
         self._error = error
-        self._loop.stop()
+        self._wake()
 
 
 @lru_cache(1024)

@@ -365,7 +365,7 @@ def test_each_answer_comes_with_its_own_tag(transport: Transport) -> None:
         transport.start(Ask(one.url), "answers")
         first = []
         while not first:
-            first = list(transport.wait(0.2))
+            first = transport.run(transport.wait(0.2))
 
         assert [(tag, answer.head) for tag, _, answer in first] == [("answers", b"abcd")]
         assert transport.active == 1
@@ -377,7 +377,7 @@ def test_leaving_with_requests_under_way_closes_their_connections() -> None:
             transport.start(Ask(asked.url), 1)
             transport.start(Ask(asked.url), 2)
             while len(asked.requests) < 2:
-                list(transport.wait(0.05))
+                transport.run(transport.wait(0.05))
             transport.start(Ask(asked.url), 3)
         assert asked.ended.acquire(timeout=10)
         assert asked.ended.acquire(timeout=10)
