@@ -100,11 +100,7 @@ def both_ways(
             written.append({name: (scratch / way / name).read_bytes() for name in names})
             written[-1]["counts"] = repr((writer.urls, writer.images, writer.news, listing.left_out)).encode()
     engine.dispose()
-    unpacked = [
-        {name.rpartition("-")[0] or name: unpack(body) for name, body in one.items() if name != "sitemap.xml"}
-        for one in written
-    ]
-    assert unpacked[0] == unpacked[1]
+    assert written[0] == written[1]
     return whole, written[0]
 
 
@@ -332,7 +328,7 @@ def test_hostile_rows_among_clean_ones_give_the_same_bytes_both_ways(
 
 
 def test_sigterm_in_the_middle_ends_at_once_and_publishes_nothing(server: Postgres, tmp_path: Path) -> None:
-    url = table(server, rows_of(4))
+    url = table(server, rows_of(60))
     slow = "SELECT a.* FROM nightlatch_articles a, LATERAL (SELECT pg_sleep(0.5 + 0 * a.id)) AS slow"
     job = subprocess.Popen(
         [

@@ -72,6 +72,7 @@ class _Part:
         self._thread = thread
         self._texts: list[bytes] = []
         self._kept = 0
+        self._rest = b""
         self._packing: deque[Future[None]] = deque()
         self._file: IO[bytes] = path.open("wb", buffering=0)
         self._pack = isal_zlib.compressobj(1, isal_zlib.DEFLATED, _GZIP)
@@ -98,13 +99,18 @@ class _Part:
             self._packing.popleft().result()
 
     def _put(self, texts: list[bytes]) -> None:
-        # One text: each call that lets go of the interpreter's lock has to wait until it gets it back.
-        self._write(self._pack.compress(b"".join(texts)))
+        # Pieces of one size: what is packed together makes a difference to the packed bytes, and how the text
+        # came here must not. Large ones: who lets go of the interpreter's lock has to wait to get it back.
+        text = b"".join([self._rest, *texts])
+        whole = len(text) - len(text) % _BYTES_AT_ONCE
+        for start in range(0, whole, _BYTES_AT_ONCE):
+            self._write(self._pack.compress(text[start : start + _BYTES_AT_ONCE]))
+        self._rest = text[whole:]
 
     def _finish(self, packing: list[Future[None]], final: Callable[[str], Path]) -> str:
         for done in packing:
             done.result()
-        self._write(self._pack.flush())
+        self._write(self._pack.compress(self._rest) + self._pack.flush())
         os.fsync(self._file.fileno())
         self._file.close()
         path = final(self._hash.hexdigest()[:_HASH_CHARACTERS])

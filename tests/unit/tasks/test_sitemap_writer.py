@@ -1,12 +1,13 @@
 import gzip
 import hashlib
+import random
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
 from lxml import etree
 
-from tasks.jobs.articles.sitemap_part import EntryTooLargeError, Limits, TooManyPartsError
+from tasks.jobs.articles.sitemap_part import EntryTooLargeError, Limits, Parts, TooManyPartsError
 from tasks.jobs.articles.sitemap_writer import News, SitemapWriter, is_language
 from tests.support.streamed_xml import SCHEMAS, count, entries
 
@@ -58,6 +59,28 @@ def test_a_part_is_named_after_its_bytes_and_no_other_file_is_left(tmp_path: Pat
     for name in names[:-1]:
         digest = hashlib.sha256((tmp_path / name).read_bytes()).hexdigest()
         assert name.split("-")[2] == f"{digest[:16]}.xml.gz"
+
+
+def test_a_part_has_the_same_bytes_however_its_entries_came(tmp_path: Path) -> None:
+    entries = b"".join(
+        b"<url><loc>https://www.example.com/%s</loc></url>\n" % hashlib.sha256(b"%d" % n).hexdigest().encode()
+        for n in range(40_000)
+    )
+    names = set()
+    for seed in range(6):
+        sizes = random.Random(seed)
+        part = Parts(
+            tmp_path, "sitemap", "<a>", "</a>", most_urls=999_999, limits=Limits(), beside=seed % 2 == 1
+        )
+        position = 0
+        while position < len(entries):
+            size = sizes.choice([100, 60_000, 130_000, 1_000_000])
+            assert part.add_block(entries[position : position + size], 1, "")
+            position += size
+        [(name, _)] = part.finish()
+        names.add(name)
+
+    assert len(names) == 1
 
 
 def news(number: int, title: str = "題 <&> \x0b") -> News:
