@@ -128,20 +128,29 @@ def check(key: str, calls: Iterable[Call]) -> Verdict:
 
 def _including(call: Call, configuration: Configuration, open_calls: OpenCalls) -> Iterator[Configuration]:
     """All configurations in which the call has happened, by way of any other open calls before it."""
+    way = open_calls.way_to(call.item)
+    configuration = _with_looks(configuration, way)
     if call.name in configuration.due:
         yield configuration._replace(due=configuration.due - {call.name})
         return
-    way = open_calls.way_to(call.item)
     if not way.leads_from(configuration.item):
         return
     kept = Kept()
     pending = deque([configuration])  # in order of what they have spent: the others are not kept
     while pending:
-        for reached in _one_further(pending.popleft(), way):
+        for further in _one_further(pending.popleft(), way):
+            reached = _with_looks(further, way)
             if call.name in reached.due:
                 yield reached._replace(due=reached.due - {call.name})
             elif way.leads_from(reached.item) and kept.add(reached):
                 pending.append(reached)
+
+
+def _with_looks(configuration: Configuration, way: Way) -> Configuration:
+    """With every call that has looked and saw this item: it may as well have looked now."""
+    item, due, spent = configuration
+    looked = {call.name for call in way.looks if call.item == item and call.effect(item)[1]}
+    return configuration if looked <= due else Configuration(item, due | looked, spent)
 
 
 def _one_further(configuration: Configuration, way: Way) -> Iterator[Configuration]:

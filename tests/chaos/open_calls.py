@@ -34,6 +34,15 @@ class Call:
     accepted: bool = True
     item: LockItem | None = None
 
+    @property
+    def looked(self) -> bool:
+        """Whether its answer shows that it changed nothing: it read, was refused, or found another holder."""
+        if self.answered is None:
+            return False
+        if isinstance(self.event, events.Acquire) and self.item is not None:
+            return self.item.holder != self.event.holder
+        return self.event is None or not self.accepted
+
     def effect(self, item: LockItem | None) -> tuple[LockItem | None, bool]:
         """The item after it, and whether that agrees with its answer, if there was one."""
         if self.event is None:
@@ -109,6 +118,7 @@ class Way:
         self._grants = {holder.grant for holder in _standing(goal)}
         self._removing = removing
         self._by_name = by_name
+        self.looks = [call for call in due.values() if call.looked]
         self._everywhere = [*due.values(), *(call for call, holder in bringing if self._passes(holder))]
 
     def leads_from(self, item: LockItem | None) -> bool:

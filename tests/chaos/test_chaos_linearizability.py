@@ -264,3 +264,22 @@ class TestManyCallsWithoutAnAnswer:
         table.item = apply(table.item, release("a"), key="k").item
         table.read()
         assert check("k", table.calls).stuck_at is None
+
+    def test_a_renewal_that_would_change_nothing_now_may_yet_change_something(self) -> None:
+        def renewal(expires_at: int) -> Renew:
+            return Renew(owner="a", grant="g-a", expires_at=expires_at, now=8)
+
+        table = Table()
+        table.call(acquire("a"), lost=False)
+        table.call(renewal(2000), lost=True)
+        table.read()
+        late = len(table.calls)
+        table.call(renewal(2000), lost=False)
+        table.read()
+        table.call(renewal(3000), lost=False)
+        table.item = apply(table.item, renewal(2000), key="k").item
+        table.read()
+        # The renewal of the middle came last, and so did its answer.
+        table.calls[late] = replace(table.calls[late], answered=2 * len(table.calls))
+        assert check("k", table.calls).stuck_at is None
+        assert check("k", [call for call in table.calls if call.name != table.calls[late].name]).stuck_at
