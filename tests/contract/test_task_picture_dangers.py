@@ -1,6 +1,7 @@
 """missing-images where it could do harm or come to harm: inside the network, killed, on a full disk."""
 
 import random
+import resource
 import signal
 import subprocess
 import sys
@@ -88,6 +89,27 @@ def test_a_body_that_drips_or_never_ends_takes_no_longer_than_a_request_may(
 
     assert code == 0, text
     assert checks.verdicts() == bad
+
+
+def test_more_open_files_than_there_may_be_are_refused_before_anything_is_done(
+    checks: Checks, server: str
+) -> None:
+    checks.write_articles(pictures([server + PNG]))
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+
+    def run_with(files: str) -> "subprocess.CompletedProcess[str]":
+        options = ("--allow", "127.0.0.1", "--concurrency", "100")
+        return checks.run_in_shell(f"ulimit {files}", *options)
+
+    refused = run_with("-n 200")
+    assert refused.returncode == exit_codes.WRONG_INPUT
+    assert refused.stdout == (
+        "so many requests at once take 328 open files, and this process may have 200: "
+        "take a smaller --concurrency, or raise the limit (ulimit -n)\n"
+    )
+    assert hard >= 328
+    assert run_with("-Sn 200").returncode == 0  # it may raise this limit by itself
+    assert checks.verdicts() == {server + PNG: "ok"}
 
 
 # -- killed
@@ -219,7 +241,7 @@ def test_findings_that_do_not_fit_on_the_disk_are_said_in_one_line(tmp_path: Pat
     assert done.returncode == exit_codes.CANNOT_WRITE, done.stderr
     assert "Traceback" not in done.stderr
     assert "cannot write" in done.stderr
-    assert list((tmp_path / "checkpoint").glob("*.jsonl")) == []
+    assert list((tmp_path / "checkpoint").glob("findings-*")) == []
 
 
 def _wait(seen: object) -> None:

@@ -126,7 +126,7 @@ def test_two_processes_find_what_one_finds_and_share_the_hosts(nights: Nights, t
 
     assert two.verdicts() == nights.verdicts()
     assert len(two.verdicts()) == len(urls)
-    parts = {path.name.split("-")[1] for path in (two.folder / "checkpoint").glob("findings-*.jsonl")}
+    parts = {path.name.split("-")[2] for path in (two.folder / "checkpoint").glob("findings-*.tsv")}
     assert parts == {"0", "1"}
     assert (two.folder / "output" / "missing-images.csv").read_bytes() == (
         nights.folder / "output" / "missing-images.csv"

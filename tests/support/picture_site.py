@@ -14,6 +14,7 @@ from typing import Any
 
 from tasks.jobs.articles.corpus import Page, read_pages
 from tasks.jobs.articles.database import open_database
+from tasks.jobs.articles.finding_files import FindingFiles
 from tasks.jobs.articles.load_articles import load
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -73,8 +74,8 @@ class Checks:
         load(engine, list(read_pages(folder, url)), TIME)
         engine.dispose()
 
-    def start(self, *options: str, environment: dict[str, str] | None = None) -> "subprocess.Popen[str]":
-        command = [
+    def command(self, *options: str) -> list[str]:
+        return [
             sys.executable,
             "-m",
             "tasks.jobs.articles.missing_images",
@@ -83,8 +84,22 @@ class Checks:
             *("--output", str(self.folder / "output")),
             *options,
         ]
+
+    def run_in_shell(self, before: str, *options: str) -> "subprocess.CompletedProcess[str]":
+        """Run it after a shell has done something to the process."""
+        return subprocess.run(
+            ["sh", "-c", f'{before}; exec "$@"', "sh", *self.command(*options)],
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+            timeout=100,
+        )
+
+    def start(self, *options: str, environment: dict[str, str] | None = None) -> "subprocess.Popen[str]":
         return subprocess.Popen(
-            command,
+            self.command(*options),
             cwd=ROOT,
             env={**os.environ, **(environment or {})},
             stdout=subprocess.PIPE,
@@ -105,8 +120,7 @@ class Checks:
         return {url: finding["verdict"] for url, finding in self.findings().items()}
 
     def checkpointed(self) -> set[str]:
-        files = sorted((self.folder / "checkpoint").glob("findings-*.jsonl"))
-        return {json.loads(line)["url"] for file in files for line in file.read_text().splitlines()}
+        return {url for url, _ in FindingFiles(self.folder / "checkpoint").read()}
 
 
 def pictures(urls: list[str]) -> str:

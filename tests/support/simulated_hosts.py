@@ -99,7 +99,7 @@ class SimulatedHosts:
         """Check everything; how many findings of which verdict each host got."""
         counted: dict[str, Counter[str]] = {}
 
-        def found(url: str, finding: Finding) -> None:
+        def found(_number: int, url: str, finding: Finding) -> None:
             host = host_of(url)
             counted.setdefault(host, Counter())[finding.verdict.value] += 1
             self.finished[host] = self.now

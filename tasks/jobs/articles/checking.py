@@ -44,7 +44,10 @@ class Requests(Protocol):
 
 
 class Checker:
-    """Checks pictures until there is none left or `stop` says so; `found` is told of each (url, finding)."""
+    """Checks pictures until there is none left or `stop` says so.
+
+    `found` is told of each finding: with the picture's id and its URL.
+    """
 
     def __init__(
         self,
@@ -55,7 +58,7 @@ class Checker:
         politeness: Politeness,
         patience: Patience,
         stop: Callable[[], bool],
-        found: Callable[[str, Finding], None],
+        found: Callable[[int, str, Finding], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._pictures = pictures
@@ -124,7 +127,7 @@ class Checker:
             rows = self._pictures.pending(host.name, host.after_id, _READ_AHEAD)
             host.exhausted = len(rows) < _READ_AHEAD
             patience = self._patience
-            host.waiting.extend((Probe(url, patience, known), None) for _, url, known in rows)
+            host.waiting.extend((Probe(url, patience, known, number), None) for number, url, known in rows)
             if rows:
                 host.after_id = rows[-1][0]
         return host.waiting.popleft() if host.waiting else None
@@ -133,7 +136,7 @@ class Checker:
         """One finding about the host, said of each of its pictures, without asking for them."""
         while (work := self._next_of(host)) is not None:
             detail = f"{host.name} did not answer any more ({host.last_trouble})"
-            self._found(work[0].url, Finding(Verdict.HOST_DOWN, detail=detail))
+            self._found(work[0].number, work[0].url, Finding(Verdict.HOST_DOWN, detail=detail))
             if self._stop():
                 return
 
@@ -154,7 +157,7 @@ class Checker:
             host.asked_for_less(now, wanted, asked_at)
         self._offer(host)
         if isinstance(outcome, Finding):
-            self._found(probe.url, outcome)
+            self._found(probe.number, probe.url, outcome)
         elif isinstance(outcome, Later):
             heapq.heappush(self._later, (now + outcome.seconds, next(self._sequence), probe, outcome.ask))
         else:

@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import resource
 import socket
 import ssl
 import threading
@@ -23,8 +24,27 @@ _LOOKED_UP_AT_ONCE: Final = 64
 # Source: RFC 8305, 5 (the pause before another address of a name is tried beside the first)
 _NEXT_ADDRESS_SECONDS: Final = 0.25
 _TOO_MANY_FILES: Final = {errno.EMFILE, errno.ENFILE}
+# Databases, pipes, what a name server is asked through.
+_OTHER_FILES: Final = 128
 
 _Addresses = list[tuple[Any, ...]]
+
+
+def make_room(connections: int) -> None:
+    """See to it that this process may open so many connections.
+
+    Raises:
+        JobError: if it may not.
+    """
+    wanted = connections + _OTHER_FILES
+    may, may_become = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if resource.RLIM_INFINITY not in {may, may_become} and may_become < wanted:
+        raise JobError(
+            f"so many requests at once take {wanted} open files, and this process may have {may_become}: "
+            "take a smaller --concurrency, or raise the limit (ulimit -n)"
+        )
+    if may != resource.RLIM_INFINITY and may < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, may_become))
 
 
 class DialError(Exception):
@@ -50,11 +70,12 @@ class Dialler:
 
         Raises:
             DialError: if there is no connection to be had.
-            JobError: if this process may not open any more.
+            JobError: if this process, or the machine, has too many files open.
         """
         try:
             addresses = await self._addresses(place)
         except (OSError, UnicodeError) as error:
+            _see_to_files(error)
             raise DialError(Trouble.DNS, str(error)) from None
         # Judged is the very address that is connected to: a name that changes its answer gains nothing.
         permitted = [it for it in addresses if self._guard.permits(place.name, it[4][0])]
@@ -65,8 +86,7 @@ class Dialler:
                 permitted, happy_eyeballs_delay=_NEXT_ADDRESS_SECONDS, loop=self._loop
             )
         except (OSError, RuntimeError) as error:  # uvloop has a RuntimeError for some
-            if isinstance(error, OSError) and error.errno in _TOO_MANY_FILES:
-                raise JobError(_TOO_MANY, exit_codes.TRY_AGAIN) from None
+            _see_to_files(error)
             raise DialError(Trouble.REFUSED, str(error)) from None
         try:
             await self._loop.create_connection(
@@ -120,6 +140,12 @@ class Dialler:
             self._loop.call_soon_threadsafe(_tell, answer, found)
 
 
+def _see_to_files(error: Exception) -> None:
+    """Too many open files are our trouble, and no verdict on the other side."""
+    if isinstance(error, OSError) and error.errno in _TOO_MANY_FILES:
+        raise JobError(f"cannot open a connection: {error}", exit_codes.TRY_AGAIN) from None
+
+
 def _tell(answer: "asyncio.Future[_Addresses]", found: _Addresses | Exception) -> None:
     if answer.done():
         return  # cancelled
@@ -127,9 +153,3 @@ def _tell(answer: "asyncio.Future[_Addresses]", found: _Addresses | Exception) -
         answer.set_exception(found)
     else:
         answer.set_result(found)
-
-
-_TOO_MANY: Final = (
-    "this process may not open any more connections; take a smaller --concurrency, "
-    "or raise the limit of open files (ulimit -n)"
-)

@@ -10,6 +10,7 @@ from typing import Final
 from tasks.contract import Assignment, exit_codes, variables
 from tasks.jobs.articles.address_guard import ALLOW_VARIABLE, AddressGuard
 from tasks.jobs.articles.database import open_database
+from tasks.jobs.articles.dialling import make_room
 from tasks.jobs.articles.finding_files import FindingFiles
 from tasks.jobs.articles.gathering import all_hosts, extract, scratch_work
 from tasks.jobs.articles.history import History
@@ -19,7 +20,7 @@ from tasks.jobs.articles.picture_shards import Bucket, write_shard
 from tasks.jobs.articles.probe import Patience
 from tasks.jobs.articles.report import day_of, in_a_sentence, write_report
 from tasks.jobs.articles.thumbnails import MOST, PARTLY_THERE, fetch_thumbnails
-from tasks.jobs.articles.transport import Timeouts
+from tasks.jobs.articles.transport import OPEN_FOR_EACH, Timeouts
 from tasks.jobs.articles.work import Work
 from tasks.jobs.program import (
     JobError,
@@ -50,6 +51,7 @@ def job(request: StopRequest) -> int:
     watch = Watch(request, deadline_of_environment(), told.stop_grace)
     allow = (options.allow or os.environ.get(ALLOW_VARIABLE, "")).split(",")
     guard = AddressGuard(allow)
+    make_room(OPEN_FOR_EACH * options.concurrency)
     engine = open_database(options.database)
     progress = ProgressLines()
     output = Path(options.output or "nightlatch-output")
@@ -62,7 +64,7 @@ def job(request: StopRequest) -> int:
         history = History(Path(options.previous) if options.previous else None)
         means = _means(options, guard)
         if not watch():
-            resumed = work.add_findings(files.lines())
+            resumed = work.note(files.batches())
             if resumed:
                 say(f"going on after {resumed} pictures that a former attempt checked")
             take_known(work, history, time.time() - options.fresh_for * 3600)

@@ -72,7 +72,7 @@ class Means:
         pending: Pending,
         transport: Transport,
         stop: Callable[[], bool],
-        found: Callable[[str, Finding], None],
+        found: Callable[[int, str, Finding], None],
         share: int,
     ) -> Checker:
         """A checker for one of `share` processes."""
@@ -110,10 +110,10 @@ def check(
     done = 0
     written = time.monotonic()
 
-    def note(url: str, finding: Finding) -> None:
+    def note(number: int, url: str, finding: Finding) -> None:
         nonlocal done, written
         done += 1
-        full = files.add(url, finding) >= _BATCH
+        full = files.add(url, finding, number) >= _BATCH
         if full or (done & 15 == 0 and time.monotonic() - written >= _LOOK_SECONDS):
             if full or time.monotonic() - written >= _BATCH_SECONDS:
                 files.write()
@@ -143,8 +143,7 @@ def check_in_processes(
         JobError: if a process ended badly; what was checked is safe.
         OSError: disk full.
     """
-    counts = work.counts()
-    before, total = counts["checked"], counts["pictures"]
+    before, total = work.checked()
     progress.show("check", before, total)
 
     def tell(done: int) -> None:
@@ -155,14 +154,15 @@ def check_in_processes(
         if processes == 1:
             check(Pending(work.path), files, means, stop, tell)
         else:
-            _check_beside(work.path, checkpoint, means, processes, stop, tell)
-    work.add_findings(files.lines())
-    progress.show("check", work.counts()["checked"], total, last=True)
+            _check_beside(work.path, checkpoint, files.attempt, means, processes, stop, tell)
+    work.note(files.batches())
+    progress.show("check", work.checked()[0], total, last=True)
 
 
 def _check_beside(
     path: Path,
     checkpoint: Path,
+    attempt: str,
     means: Means,
     processes: int,
     stop: Callable[[], bool],
@@ -177,7 +177,7 @@ def _check_beside(
         told = (mine, *done)
         child = context.Process(
             target=_check_share,
-            args=(path, checkpoint, means, number, processes, theirs, told),
+            args=(path, FindingFiles(checkpoint, number, attempt), means, number, processes, theirs, told),
             daemon=True,
         )
         child.start()
@@ -207,6 +207,8 @@ def _judge_ends(ended: list[ForkProcess], *, stopped: bool) -> None:
     codes = {child.exitcode for child in ended}
     if exit_codes.CANNOT_WRITE in codes:
         raise JobError("cannot write findings: the disk is full", exit_codes.CANNOT_WRITE)
+    if exit_codes.TRY_AGAIN in codes:
+        raise JobError("a process of the check gave up; its reason is above", exit_codes.TRY_AGAIN)
     killed = sorted(-code for code in codes if code is not None and code < 0)
     if killed and not stopped:
         raise JobError(
@@ -219,7 +221,7 @@ def _judge_ends(ended: list[ForkProcess], *, stopped: bool) -> None:
 
 def _check_share(
     path: Path,
-    checkpoint: Path,
+    files: FindingFiles,
     means: Means,
     number: int,
     processes: int,
@@ -243,10 +245,11 @@ def _check_share(
             told.send(done)
 
     try:
-        check(
-            Pending(path, number, processes), FindingFiles(checkpoint, number), means, stop, tell, processes
-        )
+        check(Pending(path, number, processes), files, means, stop, tell, processes)
     except OSError as error:
         if error.errno not in _FULL:
             raise
         sys.exit(exit_codes.CANNOT_WRITE)
+    except JobError as error:
+        sys.stderr.write(f"{error}\n")
+        sys.exit(error.exit_code)

@@ -124,8 +124,9 @@ _NOWHERE: Final[frozenset[str]] = frozenset()
 class Probe:
     """The course of one check: `start` gives the first request, `take` turns an answer into what is next.
 
-    `known` is what an earlier check found good: then only a change is asked for. `both_ends`: whether the
-    server may be asked for two ranges at once; False afterwards if it turned out not to.
+    `known` is what an earlier check found good: then only a change is asked for. `number` is the caller's.
+    `both_ends`: whether the server may be asked for two ranges at once; False afterwards if it turned out
+    not to.
     """
 
     __slots__ = (
@@ -139,6 +140,7 @@ class Probe:
         "_total",
         "_visited",
         "both_ends",
+        "number",
         "url",
     )
 
@@ -147,10 +149,12 @@ class Probe:
         url: str,
         patience: Patience | None = None,
         known: Finding | None = None,
+        number: int = 0,
         *,
         both_ends: bool = False,
     ) -> None:
         self.url = url
+        self.number = number
         self.both_ends = both_ends
         self._known = known
         self._patience = patience or Patience()

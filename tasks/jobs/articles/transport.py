@@ -14,6 +14,8 @@ from tasks.jobs.articles.connection import Connection, Exchange, Place
 from tasks.jobs.articles.dialling import DialError, Dialler
 from tasks.jobs.articles.probe import Answer, Ask, Trouble
 
+# Connections for each request under way: some are kept for the next one to their host.
+OPEN_FOR_EACH: Final = 2
 _PORTS: Final = {"http": 80, "https": 443}
 _BEFORE_HOST: Final = len("https://")
 _Result = TypeVar("_Result")
@@ -30,8 +32,8 @@ class Timeouts:
 class Transport:
     """Starts requests and gives their answers. Use as a context manager.
 
-    URLs are as `urls.resolve` makes them. At most `most` requests are made at once; twice as many connections
-    may be open.
+    URLs are as `urls.resolve` makes them. `most` is how many requests there will be at once; OPEN_FOR_EACH
+    times as many connections may be open.
     """
 
     def __init__(self, guard: AddressGuard, timeouts: Timeouts, user_agent: str, most: int) -> None:
@@ -39,7 +41,7 @@ class Transport:
         self._loop.set_exception_handler(self._broken)
         self._dialler = Dialler(self._loop, guard)
         self._timeouts = timeouts
-        self._most_open = 2 * most
+        self._most_open = OPEN_FOR_EACH * most
         self._always = (
             f"User-Agent: {user_agent}\r\nAccept: image/*,*/*;q=0.5\r\nAccept-Encoding: identity\r\n"
         )

@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from tasks.jobs.articles.database import Article
 from tasks.jobs.articles.extraction import Reference
+from tasks.jobs.articles.finding_files import Batch
 from tasks.jobs.articles.history import Trouble
 from tasks.jobs.articles.urls import Address
 from tasks.jobs.articles.verdicts import GOOD, Finding, Verdict
@@ -151,8 +152,18 @@ class Work:
         )
         return changed.rowcount > 0
 
+    def note(self, batches: Iterable[Batch]) -> int:
+        """Note the findings of files; returns how many are of pictures that are mentioned."""
+        before = self._database.total_changes
+        for batch in batches:
+            # By number the row is there at once; by URL it has to be looked up.
+            column = "id" if batch.numbered else "url"
+            change = f"UPDATE picture SET finding = ?, verdict = ? WHERE {column} = ?"  # noqa: S608  (constants)
+            self._database.executemany(change, batch.rows)
+        return self._database.total_changes - before
+
     def add_findings(self, lines: Iterable[str]) -> int:
-        """Note findings as `FindingFiles` has them; returns how many are of pictures that are mentioned."""
+        """Note findings that shards published; returns how many are of pictures that are mentioned."""
         before = self._database.total_changes
         self._database.executemany(
             "UPDATE picture SET finding = ?1, verdict = ?1 ->> 'verdict' WHERE url = ?1 ->> 'url'",
@@ -176,6 +187,11 @@ class Work:
             "pictures": one("SELECT count(*) FROM picture").fetchone()[0],
             "checked": one("SELECT count(finding) FROM picture").fetchone()[0],
         }
+
+    def checked(self) -> tuple[int, int]:
+        """How many pictures are checked, of how many."""
+        checked, pictures = self._database.execute("SELECT count(finding), count(*) FROM picture").fetchone()
+        return checked, pictures
 
     def verdicts(self) -> dict[str, int]:
         """How many pictures got each verdict, most frequent first."""

@@ -1,5 +1,7 @@
 """How the picture check comes by its connections: names, addresses, certificates, and what forbids them."""
 
+import os
+import resource
 import socket
 import ssl
 import threading
@@ -10,9 +12,11 @@ from pathlib import Path
 import pytest
 import trustme
 
+from tasks.contract import exit_codes
 from tasks.jobs.articles.address_guard import AddressGuard
 from tasks.jobs.articles.probe import Ask, Trouble
 from tasks.jobs.articles.transport import Timeouts, Transport
+from tasks.jobs.program import JobError
 from tests.support.http_answers import CLOSE, PLAIN, ask, server
 
 LOOPBACK = ("127.0.0.0/8", "::1/128")
@@ -95,6 +99,25 @@ def test_a_mistake_of_ours_is_no_verdict() -> None:
         Transport(BrokenGuard(), Timeouts(), "test/1", 1) as it,
     ):
         ask(it, Ask("http://127.0.0.1/"))
+
+
+def test_a_process_that_may_open_nothing_more_says_so_and_gives_no_verdict() -> None:
+    async def ask_with_no_file_left(it: Transport) -> None:
+        lowest = os.dup(0)
+        os.close(lowest)
+        may, may_become = resource.getrlimit(resource.RLIMIT_NOFILE)
+        it.start(Ask("http://127.0.0.1:1/"), None)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (lowest, may_become))
+        try:
+            while it.active:
+                assert await it.wait(0.2) == []
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (may, may_become))
+
+    with transport() as it, pytest.raises(JobError, match="Too many open files") as raised:
+        it.run(ask_with_no_file_left(it))
+
+    assert raised.value.exit_code == exit_codes.TRY_AGAIN
 
 
 # -- TLS

@@ -1,7 +1,6 @@
 """What one night leaves for the next, and the findings of a run."""
 
 import io
-import json
 from pathlib import Path
 
 import pytest
@@ -111,13 +110,40 @@ def test_the_page_shows_a_trend_of_two_nights_and_more() -> None:
 
 
 def test_finding_files_of_two_processes_do_not_meet(tmp_path: Path) -> None:
-    parts = [FindingFiles(tmp_path, number) for number in range(2)]
-    for part, url in zip(parts, (A, B), strict=True):
+    reader = FindingFiles(tmp_path)
+    for number, url in enumerate((A, B)):
+        part = FindingFiles(tmp_path, number, reader.attempt)
         part.add(url, Finding(Verdict.OK))
         part.write()
 
-    reader = FindingFiles(tmp_path)
     assert {url for url, _ in reader.read()} == {A, B}
     assert list(reader.read()) == []
-    assert [members["verdict"] for _, members in FindingFiles(tmp_path).read()] == ["ok", "ok"]
-    assert all("checked" in json.loads(path.read_text()) for path in tmp_path.glob("*.jsonl"))
+    again = list(FindingFiles(tmp_path).read())
+    assert [members["verdict"] for _, members in again] == ["ok", "ok"]
+    assert all("checked" in members for _, members in again)
+
+
+def test_findings_are_noted_by_number_only_in_the_attempt_that_numbered_them(
+    work: Work, tmp_path: Path
+) -> None:
+    numbers = {url: number for number, url, _ in pending(work)}
+    former = FindingFiles(tmp_path / "checkpoint")
+    former.add(A, Finding(Verdict.GONE), numbers[B])  # it had other numbers: there were other articles
+    former.add("https://a.example/unknown.png", Finding(Verdict.OK), numbers[C])
+    former.write()
+    files = FindingFiles(tmp_path / "checkpoint")
+
+    assert work.note(files.batches()) == 1
+    files.add(B, Finding(Verdict.MISSING), numbers[B])
+    files.write()
+    assert work.note(files.batches()) == 1
+
+    assert {url: finding["verdict"] for url, finding in work.findings()} == {A: "gone", B: "missing"}
+    assert work.verdicts() == {"gone": 1, "missing": 1}
+    assert work.checked() == (2, 3)
+
+
+def pending(work: Work) -> list[tuple[int, str, Finding | None]]:
+    with work.lent():
+        left = Pending(work.path)
+        return [picture for host in left.hosts() for picture in left.pending(host, 0, 10)]
