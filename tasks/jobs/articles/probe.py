@@ -115,7 +115,9 @@ _CLIENT_VERDICTS: Final = {
 }
 _RANGE_DISLIKED: Final = {400, 405, 416, 501}
 _BUSY: Final = {408, 425, 429, 500, 502, 503, 504}
-_CONTENT_RANGE: Final = re.compile(r"bytes\s+(\d+)-(\d+)/(\d+)\Z", re.IGNORECASE)
+# No number is longer than a file can be: int() refuses thousands of digits.
+_CONTENT_RANGE: Final = re.compile(r"bytes\s+(\d{1,18})-(\d{1,18})/(\d{1,18})\Z", re.IGNORECASE | re.ASCII)
+_LENGTH: Final = re.compile(r"\d{1,18}\Z", re.ASCII)
 _PARTIAL, _REDIRECTION, _CLIENT_ERROR, _RANGE_NOT_SATISFIABLE, _TOO_MANY = 206, 300, 400, 416, 429
 _SERVER_ERROR: Final = 500
 _NOWHERE: Final[frozenset[str]] = frozenset()
@@ -356,7 +358,7 @@ class Probe:
         promised = answer.header("content-length")
         if not promised:
             return self._found(Verdict.ENDLESS, answer, f"stopped after {answer.length} bytes")
-        self._total = int(promised) if promised.isdecimal() else -1
+        self._total = int(promised) if _LENGTH.match(promised) else -1
         return self._judge(answer, whole=True, detail="too long to be read whole")
 
     def _judge(self, answer: Answer, *, whole: bool, detail: str = "") -> Finding:

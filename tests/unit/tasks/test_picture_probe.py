@@ -71,6 +71,17 @@ def test_a_body_without_end_is_endless_but_a_very_large_file_is_not() -> None:
     assert (found.verdict, found.size) == (Verdict.OK, 1 << 28)
 
 
+@pytest.mark.parametrize("number", ["9" * 5000, "٣" * 5])
+def test_numbers_that_are_none_harm_nobody(number: str) -> None:
+    large = Answer(200, {"content-length": number}, JPEG, JPEG, 1 << 27, cut=True)
+    part = Answer(206, {"content-range": f"bytes 0-3/{number}"}, JPEG, JPEG, len(JPEG))
+
+    found = Probe(URL).take(large)
+    assert isinstance(found, Finding)
+    assert (found.verdict, found.size) == (Verdict.OK, -1)
+    assert Probe(URL).take(part) == Ask(URL)  # such a range proves nothing: all of it, please
+
+
 @pytest.mark.parametrize("status", [400, 405, 416, 501])
 def test_a_server_that_dislikes_ranges_is_asked_without(status: int) -> None:
     probe = Probe(URL)

@@ -144,6 +144,7 @@ ENDLESS_LINES = b"X-More: " + b"x" * 2 * LONGEST_HEADERS
         b"220 pictures.example ready\r\n",
         b"\x15\x03\x03\x00\x02\x02\x28",
         b"HTTP/1.1 200 OK\r\n" + ENDLESS_LINES,
+        b"HTTP/1.1 200 OK\r\nContent-Length: " + b"9" * 5_000 + b"\r\n\r\n",
         b"HTTP/1.1 103 Early Hints\r\n\r\n" * (LONGEST_HEADERS // 20),
         b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n",
         CHUNKED + b"no length\r\nabcd\r\n",
