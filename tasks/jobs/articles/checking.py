@@ -90,13 +90,8 @@ class Checker:
 
     def _start_what_may(self) -> None:
         now = self._clock()
-        while self._later and self._later[0][0] <= now:
-            _, _, probe, ask = heapq.heappop(self._later)
-            self._enqueue(probe, ask)
-        while self._paused and self._paused[0][0] <= now:
-            host = heapq.heappop(self._paused)[2]
-            host.queued = False
-            self._offer(host)
+        if self._later or self._paused:
+            self._end_pauses(now)
         active = self._requests.active
         while self._ready and active < self._most:
             if active % _STARTED_BLINDLY == 0 and self._stop():
@@ -120,6 +115,17 @@ class Checker:
             host.started(now)
             self._requests.start(ask, (probe, host))
             active += 1
+            if host.waiting or not host.exhausted:
+                host.queued = True
+                self._ready.append(host)
+
+    def _end_pauses(self, now: float) -> None:
+        while self._later and self._later[0][0] <= now:
+            _, _, probe, ask = heapq.heappop(self._later)
+            self._enqueue(probe, ask)
+        while self._paused and self._paused[0][0] <= now:
+            host = heapq.heappop(self._paused)[2]
+            host.queued = False
             self._offer(host)
 
     def _next_of(self, host: Host) -> tuple[Probe, Ask | None] | None:
@@ -155,7 +161,8 @@ class Checker:
         if answer.status in _LESS:
             wanted = outcome.seconds if isinstance(outcome, Later) and outcome.for_host else 0.0
             host.asked_for_less(now, wanted, asked_at)
-        self._offer(host)
+        if not host.queued:
+            self._offer(host)
         if isinstance(outcome, Finding):
             self._found(probe.number, probe.url, outcome)
         elif isinstance(outcome, Later):

@@ -169,8 +169,14 @@ class Probe:
         self._tail_asked = 0
 
     def start(self) -> Ask:
-        """The first request."""
-        return self._first_ask()
+        """The first request, to the address and in the way that are known by now."""
+        self._tail_asked = 0
+        etag = modified = ""
+        if self._known is not None and self._asks_for_change():
+            etag, modified = self._known.etag, self._known.modified
+        if not self._ranges:
+            return Ask(self._at, etag=etag, modified=modified)
+        return Ask(self._at, 0, HEAD - 1, TAIL if self.both_ends else 0, etag, modified)
 
     def take(self, answer: Answer) -> Ask | Later | Finding:
         """Go on with an answer to the last request."""
@@ -189,15 +195,6 @@ class Probe:
 
     # -- answers that are no picture
 
-    def _first_ask(self) -> Ask:
-        self._tail_asked = 0
-        etag = modified = ""
-        if self._known is not None and self._asks_for_change():
-            etag, modified = self._known.etag, self._known.modified
-        if not self._ranges:
-            return Ask(self._at, etag=etag, modified=modified)
-        return Ask(self._at, 0, HEAD - 1, TAIL if self.both_ends else 0, etag, modified)
-
     def _asks_for_change(self) -> bool:
         """Whether the known picture was at the address that is asked now."""
         return self._known is not None and self._at == (self._known.final_url or self.url)
@@ -209,7 +206,7 @@ class Probe:
             if self._failures < self._patience.tries:
                 if answer.trouble is Trouble.PARTIAL:
                     self._ranges = False  # some servers break off only their ranges
-                return Later(self._pause(), self._first_ask())
+                return Later(self._pause(), self.start())
         return self._found(_VERDICT_OF_TROUBLE[answer.trouble], answer, answer.detail)
 
     def _busy(self, answer: Answer) -> Later | Finding:
@@ -217,7 +214,7 @@ class Probe:
         asked = retry_after(answer.header("retry-after"))
         pause = self._pause() if asked is None else asked
         if self._failures < self._patience.tries and pause <= self._patience.longest_pause:
-            return Later(pause, self._first_ask(), for_host=asked is not None)
+            return Later(pause, self.start(), for_host=asked is not None)
         limited = answer.status == _TOO_MANY
         verdict = Verdict.RATE_LIMITED if limited else Verdict.SERVER_ERROR
         return self._found(verdict, answer, f"Retry-After {asked:g} s" if asked else "")
@@ -232,12 +229,12 @@ class Probe:
             return self._busy(answer)
         if self.both_ends and answer.status in _RANGE_DISLIKED:
             self.both_ends = False
-            return self._first_ask()
+            return self.start()
         if self._ranges and answer.status in _RANGE_DISLIKED:
             if answer.status == _RANGE_NOT_SATISFIABLE and answer.header("content-range").endswith("/0"):
                 return self._found(Verdict.EMPTY, answer)
             self._ranges = False
-            return self._first_ask()
+            return self.start()
         if answer.status >= _SERVER_ERROR:
             return self._found(Verdict.SERVER_ERROR, answer)
         return self._found(_CLIENT_VERDICTS.get(answer.status, Verdict.MISSING), answer)
@@ -252,7 +249,7 @@ class Probe:
         if target.url in self._visited or len(self._visited) > MOST_REDIRECTS:
             return self._found(Verdict.REDIRECT_LOOP, answer, f"after {len(self._visited)} addresses")
         self._at = target.url
-        return self._first_ask()
+        return self.start()
 
     # -- answers with bytes in them
 
@@ -266,7 +263,7 @@ class Probe:
             if self._ranges:
                 # A range that does not say what it is part of proves nothing; one of something packed little.
                 self._ranges = self.both_ends = False
-                return self._first_ask()
+                return self.start()
             return self._whole(answer)
         first, last, total = (int(number) for number in matched.groups())
         if answer.length < last - first + 1:
@@ -278,7 +275,7 @@ class Probe:
     def _judge_head(self, answer: Answer, first: int, total: int) -> Ask | Finding:
         if first != 0:
             self._ranges = self.both_ends = False  # not what was asked for
-            return self._first_ask()
+            return self.start()
         self._total = total
         self._kind = identify(answer.head)
         if not self._kind:
@@ -292,7 +289,7 @@ class Probe:
         parts = byte_ranges(answer.head, content_type)
         if len(parts) != 2 or parts[0][0] != 0:  # noqa: PLR2004  (head and tail were asked for)
             self.both_ends = False
-            return self._first_ask()
+            return self.start()
         (_, total, head), (_, _, tail) = parts
         self._total, self._kind = total, identify(head)
         if not self._kind:
@@ -318,7 +315,7 @@ class Probe:
         """Everything came, because ranges were not asked for or not heeded."""
         if answer.cut and self.both_ends:
             self.both_ends = False  # it may yet heed one range
-            return self._first_ask()
+            return self.start()
         self._total = answer.length
         if answer.length == 0:
             return self._found(Verdict.EMPTY, answer)
