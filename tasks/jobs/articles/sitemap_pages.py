@@ -1,6 +1,8 @@
 """Every row of the articles into the parts of a sitemap, by the quickest way that the database allows."""
 
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Final
 
@@ -11,6 +13,7 @@ from tasks.jobs.articles.sitemap_source import Source
 from tasks.jobs.program import ProgressLines
 
 _PHASE: Final = "write"
+_SWITCH_SECONDS: Final = 0.0001
 
 
 def write_rows(
@@ -45,14 +48,26 @@ def _write_blocks(
     total = source.estimate()
     blocks = Blocks(listing.writer, listing.site, listing.add, listing.add_news)
     done = 0
-    for lines in copied_rows(source, sql):
-        if stop():
-            return False
-        blocks.take(lines, pictures_if_plain(lines))
-        done += lines.rows
-        progress.show(_PHASE, done, max(done, total))
+    with _quick_switches():
+        for lines in copied_rows(source, sql):
+            if stop():
+                return False
+            blocks.take(lines, pictures_if_plain(lines))
+            done += lines.rows
+            progress.show(_PHASE, done, max(done, total))
     progress.show(_PHASE, done, done, last=True)
     return True
+
+
+@contextmanager
+def _quick_switches() -> Iterator[None]:
+    """The thread that packs needs the interpreter for moments, and is not to wait 5 ms for each of them."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(_SWITCH_SECONDS)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(before)
 
 
 def _write_pages(
