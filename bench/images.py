@@ -57,7 +57,7 @@ _LOOK_SECONDS: Final = 0.1
 class Size:
     """How much is measured."""
 
-    rounds: int = 3
+    rounds: int = 5
     near: int = 150_000
     lychee: int = 20_000
     wrk_seconds: int = 4

@@ -6,13 +6,11 @@ import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import orjson
 
 from tasks.jobs.articles.verdicts import Finding
-
-_MEMBERS: Final = ("checked", *Finding._fields)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +69,9 @@ class FindingFiles:
 
     def add(self, url: str, finding: Finding, number: int = 0) -> int:
         """Put a finding into the batch; returns how many are in it."""
-        text = orjson.dumps(dict(zip(_MEMBERS, (int(time.time()), *finding), strict=True)))
+        members = finding._asdict()
+        members["checked"] = int(time.time())
+        text = orjson.dumps(members)
         self._batch.append(f"{number}\t{finding.verdict}\t{url}\t".encode() + text)
         return len(self._batch)
 

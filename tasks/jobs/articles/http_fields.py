@@ -13,6 +13,7 @@ _PART_RANGE: Final = re.compile(
 # As nearly all servers write it: found in a quarter of the time.
 _USUAL_RANGE: Final = re.compile(rb"Content-Range: bytes (\d{1,18})-(\d{1,18})/(\d{1,18})(?!\d)")
 _PART_TYPE: Final = re.compile(rb"content-type:\s*([^\r\n]+)", re.IGNORECASE)
+_USUAL_TYPE: Final = "multipart/byteranges; boundary="
 _BOUNDARY: Final = re.compile(r"""boundary=(?:"([^"]+)"|([^\s;]+))""", re.IGNORECASE)
 
 
@@ -21,10 +22,13 @@ def byte_ranges(body: bytes, content_type: str) -> list[tuple[int, int, bytes]]:
 
     A body that is not as it should be gives fewer parts.
     """
-    found = _BOUNDARY.search(content_type)
-    if found is None:
-        return []
-    delimiter = b"--" + (found[1] or found[2]).encode("latin-1", "replace")
+    boundary = content_type.removeprefix(_USUAL_TYPE)
+    if boundary == content_type or not boundary.isalnum():
+        found = _BOUNDARY.search(content_type)
+        if found is None:
+            return []
+        boundary = found[1] or found[2]
+    delimiter = b"--" + boundary.encode("latin-1", "replace")
     parts: list[tuple[int, int, bytes]] = []
     at = body.find(delimiter)
     while at >= 0:
