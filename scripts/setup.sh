@@ -27,7 +27,7 @@ if [ ! -x "$venv/bin/python" ]; then
     echo "setup: creating $venv with $("$python" --version)"
     "$python" -m venv "$venv" || fail "this Python cannot create environments; on Debian and Ubuntu: apt-get install python3-venv"
 fi
-[ -x "$venv/bin/pip" ] || "$venv/bin/python" -m ensurepip --quiet
+[ -x "$venv/bin/pip" ] || "$venv/bin/python" -m ensurepip >/dev/null
 echo "setup: installing the locked dependencies with pip (about a minute, once)"
 "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
 # The tests read a table or two of these packages and import nothing of them: what they would need to run stays out.
