@@ -62,7 +62,7 @@ class Dialler:
         self._loop = loop
         self._guard = guard
         self._tls: ssl.SSLContext | None = None
-        self._known: dict[str, tuple[float, asyncio.Future[_Addresses]]] = {}
+        self._known: dict[tuple[str, int], tuple[float, asyncio.Future[_Addresses]]] = {}
         self._lookups = asyncio.Semaphore(_LOOKED_UP_AT_ONCE)
 
     async def dial(self, place: Place, connection: Connection) -> None:
@@ -110,18 +110,19 @@ class Dialler:
 
     async def _addresses(self, place: Place) -> _Addresses:
         """The addresses of a place. Who asks while they are being looked up waits for the same answer."""
-        until, found = self._known.get(place.netloc, (0.0, None))
+        key = place.name, place.port  # not the netloc: it is the same for http and https
+        until, found = self._known.get(key, (0.0, None))
         if found is None or (found.done() and self._loop.time() >= until):
             found = self._loop.create_task(self._look_up(place))
             found.add_done_callback(lambda done: self._keep(place, done))
-            self._known[place.netloc] = (0.0, found)
+            self._known[key] = (0.0, found)
         return await asyncio.shield(found)
 
     def _keep(self, place: Place, done: "asyncio.Future[_Addresses]") -> None:
         if done.cancelled() or done.exception() is not None:
-            del self._known[place.netloc]
+            del self._known[place.name, place.port]
         else:
-            self._known[place.netloc] = (self._loop.time() + _KEPT, done)
+            self._known[place.name, place.port] = (self._loop.time() + _KEPT, done)
 
     async def _look_up(self, place: Place) -> _Addresses:
         async with self._lookups:

@@ -1,5 +1,6 @@
 """How the picture check comes by its connections: names, addresses, certificates, and what forbids them."""
 
+import asyncio
 import os
 import resource
 import socket
@@ -11,10 +12,13 @@ from pathlib import Path
 
 import pytest
 import trustme
+import uvloop
 
 from tasks.contract import exit_codes
 from tasks.jobs.articles.address_guard import AddressGuard
-from tasks.jobs.articles.probe import Ask, Trouble
+from tasks.jobs.articles.connection import Connection, Exchange, Place
+from tasks.jobs.articles.dialling import Dialler
+from tasks.jobs.articles.probe import Answer, Ask, Trouble
 from tasks.jobs.articles.transport import Timeouts, Transport
 from tasks.jobs.program import JobError
 from tests.support.http_answers import CLOSE, PLAIN, ask, server
@@ -54,6 +58,43 @@ def test_a_name_with_two_addresses_is_reached_at_the_one_that_answers() -> None:
         found = ask(it, Ask(asked.url.replace("127.0.0.1", "localhost")))[0]
 
     assert found.head == b"abcd"
+
+
+def test_two_ports_of_one_name_are_two_places_though_urls_write_them_alike() -> None:
+    """As http and https at the same name: neither port is written."""
+
+    async def dialled(loop: asyncio.AbstractEventLoop, ports: list[int]) -> list[int]:
+        dialler = Dialler(loop, AddressGuard(LOOPBACK))
+        reached = []
+        for port in ports:
+            connection = ConnectionWithPeer(NoOwner(), Place("localhost", "localhost", port, tls=False))
+            await dialler.dial(connection.place, connection)
+            reached.append(connection.peer[1])
+            connection.close()
+        return reached
+
+    with server() as one, server() as two:
+        ports = [int(asked.url.split(":")[2].split("/")[0]) for asked in (one, two)]
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            reached = runner.run(dialled(runner.get_loop(), ports))
+
+    assert reached == ports
+
+
+class ConnectionWithPeer(Connection):
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        self.peer: tuple[str, int] = transport.get_extra_info("peername")
+
+
+class NoOwner:
+    """Nobody is told anything."""
+
+    def ended(self, connection: Connection, exchange: Exchange, answer: Answer, *, keep: bool) -> None: ...
+
+    def unheard(self, exchange: Exchange) -> None: ...
+
+    def lost(self, connection: Connection) -> None: ...
 
 
 def test_an_address_of_ipv6_is_asked() -> None:
